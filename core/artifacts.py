@@ -1,0 +1,96 @@
+"""Where all data live, and how a file is written so that a crash leaves the old one or the new one, never a half."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import NotFoundError, WinnowError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that replaces it when the block ends well, and vanishes when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise WinnowError(f"{path} could not be written: {error.strerror or error}.", "Free some disk space or choose another --home.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """The parsed file; a missing or broken one is a NotFoundError that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{path} is missing.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise NotFoundError(f"{path} is not readable JSON: {error}.", "Delete its folder and make it again.") from error
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an npz file, without pickles."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{path} is missing.") from error
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder with all data of one installation (`--home`, WINNOW_HOME, else `data/` beside the code)."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: str | Path | None = None) -> "Home":
+        return cls(Path(path or os.environ.get("WINNOW_HOME") or ROOT / "data").expanduser().resolve())
+
+    @property
+    def datasets(self) -> Path:
+        return self.path / "datasets"
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def cache(self) -> Path:
+        return self.path / "cache"
+
+    @property
+    def database_url(self) -> str:
+        """WINNOW_DB (any SQLAlchemy URL), else a SQLite file in the home."""
+        return os.environ.get("WINNOW_DB") or f"sqlite:///{self.path / 'winnow.db'}"
+
+    def free_bytes(self) -> int:
+        self.path.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.path).free

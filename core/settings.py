@@ -1,0 +1,158 @@
+"""Every setting of Winnow, described once: the CLI's options, the app's forms and the run manifests come from here."""
+
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from core.errors import SettingsError
+from core.records import fingerprint
+
+Model = TypeVar("Model", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Base: frozen, unknown names refused, comparable by digest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def checked(cls, **values: object) -> Self:
+        """Like the constructor, but a broken bound or an unknown name is one readable SettingsError."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"])) or cls.__name__
+            if first["type"] == "extra_forbidden":
+                raise SettingsError(f"There is no setting {name!r}.", f"Known: {', '.join(cls.model_fields)}.") from error
+            reason = first["msg"].removeprefix("Value error, ")
+            raise SettingsError(f"Setting {name!r} cannot be {first['input']!r}: {reason}.") from error
+
+    def digest(self) -> str:
+        """16 hex digits; equal settings have equal digests."""
+        return fingerprint(self.model_dump_json())
+
+
+class ImportSettings(Settings):
+    """How a file becomes a dataset."""
+
+    user: Annotated[str | None, Field(description="Column that names the user; guessed from the header when left out.")] = None
+    item: Annotated[str | None, Field(description="Column that names the item; guessed from the header when left out.")] = None
+    rating: Annotated[str | None, Field(description="Column with a numeric rating.")] = None
+    time: Annotated[str | None, Field(description="Column with a time: Unix seconds or a date.")] = None
+    split: Annotated[str | None, Field(description="Column with train, valid or test; then no new split is made.")] = None
+    truth: Annotated[
+        str | None, Field(description="Column with known noise (1 or noisy, 0 or clean, hard); kept apart, for evaluation only.")
+    ] = None
+    threshold: Annotated[
+        float | None, Field(description="A rating of at least this is a positive; MovieLens: 4. Without it every row is one.")
+    ] = None
+    split_by: Annotated[
+        Literal["random", "time", "leave-one-out"],
+        Field(description="How to split when no column says so: all rows at random, each user's rows by time, or each user's last two."),
+    ] = "random"
+    valid_share: Annotated[float, Field(ge=0, lt=0.5, description="Share of the rows kept for validation.")] = 0.2
+    test_share: Annotated[float, Field(gt=0, lt=0.5, description="Share of the rows kept for the test.")] = 0.2
+    core: Annotated[int, Field(ge=0, le=100, description="Keep users and items with at least this many positives (k-core); 0: all.")] = 0
+    seed: Annotated[int, Field(ge=0, description="Seed of the random split.")] = 2023
+
+
+class DemoSettings(Settings):
+    """The invented catalogue and its users (core.datasets.demo)."""
+
+    users: Annotated[int, Field(ge=50, le=20_000, description="Number of users.")] = 800
+    items: Annotated[int, Field(ge=50, le=20_000, description="Number of items.")] = 600
+    interactions: Annotated[int, Field(ge=500, le=2_000_000, description="Number of clicks, about.")] = 25_000
+    noisy_share: Annotated[float, Field(ge=0, le=0.6, description="Share of the training clicks that are misclicks.")] = 0.15
+    hard_share: Annotated[float, Field(ge=0, le=0.6, description="Share of the training clicks that are rare true tastes.")] = 0.12
+    seed: Annotated[int, Field(ge=0, description="Seed of everything invented.")] = 7
+
+
+class TrainSettings(Settings):
+    """One training run."""
+
+    backbone: Annotated[str, Field(description="The recommender: lightgcn.")] = "lightgcn"
+    denoiser: Annotated[str, Field(description="What is done about noise while training: plain does nothing.")] = "plain"
+    labels: Annotated[
+        str | None, Field(description="Label version whose refined graph is used; left out, the graph is the click log as it is.")
+    ] = None
+    train_on: Annotated[
+        Literal["observed", "refined"], Field(description="Graph that the training propagates on (used with labels).")
+    ] = "observed"
+    infer_on: Annotated[
+        Literal["observed", "refined"], Field(description="Graph that the final vectors are propagated on (used with labels).")
+    ] = "refined"
+    dim: Annotated[int, Field(ge=2, le=1024, description="Length of a user's and an item's vector.")] = 64
+    layers: Annotated[int, Field(ge=0, le=8, description="Propagation steps over the graph.")] = 3
+    epochs: Annotated[int, Field(ge=1, le=5000, description="Epochs at most; training stops earlier when valid no longer improves.")] = 300
+    min_epochs: Annotated[int, Field(ge=1, le=5000, description="Epochs before an early stop may happen.")] = 60
+    eval_every: Annotated[int, Field(ge=1, le=500, description="Epochs between two evaluations on valid; also between checkpoints.")] = 5
+    patience: Annotated[int, Field(ge=1, le=100, description="Evaluations without improvement before the stop.")] = 3
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Interactions a step.")] = 4096
+    lr: Annotated[float, Field(gt=0, le=1, description="Learning rate of Adam.")] = 5e-3
+    init_std: Annotated[float, Field(gt=0, le=10, description="Standard deviation of the initial vectors.")] = 0.1
+    reg: Annotated[float, Field(ge=0, le=1, description="Weight of the squared norm of the batch's vectors.")] = 1e-4
+    monitor: Annotated[str, Field(description="Metric on valid that picks the epoch.")] = "recall@20"
+    trajectories: Annotated[
+        int, Field(ge=0, le=200_000, description="Interactions whose loss is kept for every epoch; mean and variance are kept for all.")
+    ] = 5000
+    early_epoch: Annotated[int, Field(ge=1, le=5000, description="Epoch whose loss is kept as the early loss.")] = 5
+    seed: Annotated[int, Field(ge=0, description="Seed of initial vectors, batches and negatives.")] = 0
+    device: Annotated[str, Field(description="auto, cpu or cuda.")] = "auto"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.min_epochs > self.epochs:
+            raise ValueError(f"min_epochs {self.min_epochs} is more than epochs {self.epochs}")
+        return self
+
+
+class CandidateSettings(Settings):
+    """Which pairs are doubtful enough to ask a judge about."""
+
+    budget: Annotated[int, Field(ge=1, le=1_000_000, description="Pairs to pick, positives and negatives together.")] = 2000
+    positive_share: Annotated[float, Field(ge=0, le=1, description="Share of the budget for observed pairs.")] = 0.8
+    bottom_share: Annotated[
+        float, Field(gt=0, le=1, description="Of each user's positives, the lowest-scored share that may be asked about.")
+    ] = 0.5
+    top_k: Annotated[int, Field(ge=0, le=100, description="Of each user's unobserved items, the best-scored k that may be asked about.")] = 5
+    run: Annotated[str | None, Field(description="Run whose scores are used; the newest finished one when left out.")] = None
+
+
+class EncoderSettings(Settings):
+    """Text to vectors."""
+
+    encoder: Annotated[
+        str,
+        Field(description="auto (sentence-transformers when its weights can be had, else tfidf), sentence-transformers or tfidf."),
+    ] = "auto"
+    model: Annotated[str, Field(description="Name or local folder of the sentence-transformers model.")] = "all-MiniLM-L6-v2"
+
+
+class JudgeSettings(Settings):
+    """Who is asked, and how."""
+
+    judge: Annotated[str, Field(description="builtin (a rater, not a language model) or ollama.")] = "builtin"
+    url: Annotated[str, Field(description="Address of the server.")] = "http://localhost:11434"
+    model: Annotated[str, Field(description="Name of the model on the server.")] = "llama3.1:8b"
+    workers: Annotated[int, Field(ge=1, le=64, description="Requests at once; a plain Ollama serves one (OLLAMA_NUM_PARALLEL).")] = 1
+    history_items: Annotated[int, Field(ge=1, le=200, description="Past items shown to the judge.")] = 20
+    temperature: Annotated[float, Field(ge=0, le=2, description="0: the most likely answer.")] = 0.0
+    num_predict: Annotated[int, Field(ge=32, le=4096, description="Tokens of an answer at most.")] = 256
+    timeout_s: Annotated[float, Field(gt=0, le=3600, description="Seconds for one answer; the first, which loads the model, gets 10 minutes.")] = 120
+    limit: Annotated[int | None, Field(ge=1, description="Pairs to ask about at most; all candidates when left out.")] = None
+
+
+class CompareSettings(Settings):
+    """How two runs are compared."""
+
+    resamples: Annotated[int, Field(ge=100, le=100_000, description="Bootstrap resamples of the users.")] = 2000
+    confidence: Annotated[float, Field(gt=0.5, lt=1, description="Level of the interval.")] = 0.95
+    seed: Annotated[int, Field(ge=0, description="Seed of the resampling.")] = 0
+
+
+TRAIN_PRESETS: dict[str, dict[str, object]] = {
+    "default": {},
+    "quick": {"dim": 32, "layers": 2, "epochs": 60, "min_epochs": 20, "batch_size": 2048},
+}
+"""Named starting points for TrainSettings; what is not named keeps its default."""
