@@ -28,9 +28,10 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
-        raise WinnowError(f"{path} could not be written: {error.strerror or error}.", "Free some disk space or choose another --home.") from error
+        reason = error.strerror or error
+        raise WinnowError(f"{path} could not be written: {reason}.", "Free some disk space or choose another --home.") from error
     finally:
         temporary.unlink(missing_ok=True)
 

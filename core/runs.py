@@ -1,14 +1,14 @@
 """Run folders: what a long piece of work was asked (manifest), how it stands (status), and what it left.
 
-    <home>/runs/<id>/
-        manifest.json           written once: kind, dataset, settings, fingerprints, versions
-        status.json             replaced as the work goes on: state, process, heartbeat, progress, result, error
-        metrics.jsonl           one line an epoch
-        checkpoint.safetensors  to go on from after a kill
-        embeddings.safetensors  the final vectors
-        losses.npz              the recorded loss of every training interaction
-        report_valid.npz, report_test.npz   metrics per user
-        log.txt                 what the process printed
+<home>/runs/<id>/
+    manifest.json           written once: kind, dataset, settings, fingerprints, versions
+    status.json             replaced as the work goes on: state, process, heartbeat, progress, result, error
+    metrics.jsonl           one line an epoch
+    checkpoint.safetensors  to go on from after a kill
+    embeddings.safetensors  the final vectors
+    losses.npz              the recorded loss of every training interaction
+    report_valid.npz, report_test.npz   metrics per user
+    log.txt                 what the process printed
 """
 
 import json
@@ -86,9 +86,6 @@ class Run:
         return self.result.get("metrics", {})
 
 
-_STATUS = ("state", "progress", "pid", "pid_started", "heartbeat", "seconds", "result", "error")
-
-
 class RunFolder:
     """Reads and writes one run. One process writes status.json at a time; everybody may read."""
 
@@ -118,7 +115,11 @@ class RunFolder:
         known = {f.name for f in fields(Run)}
         values = {name: value for name, value in (manifest | status).items() if name in known}
         run = Run(**values | {"state": State(status["state"]), "progress": Progress(**status["progress"])})
-        return replace(run, state=State.INTERRUPTED) if run.state.active and not _alive(run) else run
+        if not run.state.active:
+            return run
+        if not _alive(run):
+            return replace(run, state=State.INTERRUPTED)
+        return replace(run, state=State.STOPPING) if self.cancel_mark.exists() else run
 
     def update(self, **changes: Any) -> None:
         """Change fields of status.json in one atomic step, with a fresh heartbeat."""
@@ -218,7 +219,8 @@ def folder(home: Home, run_id: str) -> RunFolder:
     if len(exact or found) == 1:
         return RunFolder((exact or found)[0])
     if found:
-        raise NotFoundError(f"{run_id!r} fits {len(found)} runs.", f"Give more of the id: {', '.join(p.name for p in found[:4])}.")
+        names = ", ".join(path.name for path in found[:4])
+        raise NotFoundError(f"{run_id!r} fits {len(found)} runs.", f"Give more of the id: {names}.")
     raise NotFoundError(f"There is no run {run_id!r}.", "List them with `python -m core runs`.")
 
 
@@ -233,7 +235,8 @@ def newest_trained(home: Home, dataset: str) -> Run:
     """The newest finished training run of a dataset."""
     done = [run for run in listing(home, dataset, "train") if run.state is State.DONE]
     if not done:
-        raise NotFoundError(f"No finished training run of {dataset!r}.", f"Train first: python -m core train --dataset {dataset}.")
+        hint = f"Train first: python -m core train --dataset {dataset}."
+        raise NotFoundError(f"No finished training run of {dataset!r}.", hint)
     return done[0]
 
 

@@ -49,11 +49,15 @@ class ImportSettings(Settings):
     ] = None
     split_by: Annotated[
         Literal["random", "time", "leave-one-out"],
-        Field(description="How to split when no column says so: all rows at random, each user's rows by time, or each user's last two."),
+        Field(
+            description="How to split when no column says so: all rows at random, each user's rows by time, or each user's last two."
+        ),
     ] = "random"
     valid_share: Annotated[float, Field(ge=0, lt=0.5, description="Share of the rows kept for validation.")] = 0.2
     test_share: Annotated[float, Field(gt=0, lt=0.5, description="Share of the rows kept for the test.")] = 0.2
-    core: Annotated[int, Field(ge=0, le=100, description="Keep users and items with at least this many positives (k-core); 0: all.")] = 0
+    core: Annotated[
+        int, Field(ge=0, le=100, description="Keep users and items with at least this many positives (k-core); 0: all.")
+    ] = 0
     seed: Annotated[int, Field(ge=0, description="Seed of the random split.")] = 2023
 
 
@@ -64,7 +68,9 @@ class DemoSettings(Settings):
     items: Annotated[int, Field(ge=50, le=20_000, description="Number of items.")] = 600
     interactions: Annotated[int, Field(ge=500, le=2_000_000, description="Number of clicks, about.")] = 25_000
     noisy_share: Annotated[float, Field(ge=0, le=0.6, description="Share of the training clicks that are misclicks.")] = 0.15
-    hard_share: Annotated[float, Field(ge=0, le=0.6, description="Share of the training clicks that are rare true tastes.")] = 0.12
+    hard_share: Annotated[float, Field(ge=0, le=0.6, description="Share of the training clicks that are rare true tastes.")] = (
+        0.12
+    )
     seed: Annotated[int, Field(ge=0, description="Seed of everything invented.")] = 7
 
 
@@ -84,9 +90,13 @@ class TrainSettings(Settings):
     ] = "refined"
     dim: Annotated[int, Field(ge=2, le=1024, description="Length of a user's and an item's vector.")] = 64
     layers: Annotated[int, Field(ge=0, le=8, description="Propagation steps over the graph.")] = 3
-    epochs: Annotated[int, Field(ge=1, le=5000, description="Epochs at most; training stops earlier when valid no longer improves.")] = 300
+    epochs: Annotated[
+        int, Field(ge=1, le=5000, description="Epochs at most; training stops earlier when valid no longer improves.")
+    ] = 300
     min_epochs: Annotated[int, Field(ge=1, le=5000, description="Epochs before an early stop may happen.")] = 60
-    eval_every: Annotated[int, Field(ge=1, le=500, description="Epochs between two evaluations on valid; also between checkpoints.")] = 5
+    eval_every: Annotated[
+        int, Field(ge=1, le=500, description="Epochs between two evaluations on valid; also between checkpoints.")
+    ] = 5
     patience: Annotated[int, Field(ge=1, le=100, description="Evaluations without improvement before the stop.")] = 3
     batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Interactions a step.")] = 4096
     lr: Annotated[float, Field(gt=0, le=1, description="Learning rate of Adam.")] = 5e-3
@@ -94,7 +104,10 @@ class TrainSettings(Settings):
     reg: Annotated[float, Field(ge=0, le=1, description="Weight of the squared norm of the batch's vectors.")] = 1e-4
     monitor: Annotated[str, Field(description="Metric on valid that picks the epoch.")] = "recall@20"
     trajectories: Annotated[
-        int, Field(ge=0, le=200_000, description="Interactions whose loss is kept for every epoch; mean and variance are kept for all.")
+        int,
+        Field(
+            ge=0, le=200_000, description="Interactions whose loss is kept for every epoch; mean and variance are kept for all."
+        ),
     ] = 5000
     early_epoch: Annotated[int, Field(ge=1, le=5000, description="Epoch whose loss is kept as the early loss.")] = 5
     seed: Annotated[int, Field(ge=0, description="Seed of initial vectors, batches and negatives.")] = 0
@@ -107,7 +120,21 @@ class TrainSettings(Settings):
         return self
 
 
-class CandidateSettings(Settings):
+class EncoderSettings(Settings):
+    """Text to vectors."""
+
+    encoder: Annotated[
+        str,
+        Field(
+            description="auto (sentence-transformers when its weights can be had, else tfidf), sentence-transformers or tfidf."
+        ),
+    ] = "auto"
+    encoder_model: Annotated[str, Field(description="Name or local folder of the sentence-transformers model.")] = (
+        "all-MiniLM-L6-v2"
+    )
+
+
+class CandidateSettings(EncoderSettings):
     """Which pairs are doubtful enough to ask a judge about."""
 
     budget: Annotated[int, Field(ge=1, le=1_000_000, description="Pairs to pick, positives and negatives together.")] = 2000
@@ -115,31 +142,27 @@ class CandidateSettings(Settings):
     bottom_share: Annotated[
         float, Field(gt=0, le=1, description="Of each user's positives, the lowest-scored share that may be asked about.")
     ] = 0.5
-    top_k: Annotated[int, Field(ge=0, le=100, description="Of each user's unobserved items, the best-scored k that may be asked about.")] = 5
+    top_k: Annotated[
+        int, Field(ge=0, le=100, description="Of each user's unobserved items, the best-scored k that may be asked about.")
+    ] = 5
     run: Annotated[str | None, Field(description="Run whose scores are used; the newest finished one when left out.")] = None
 
 
-class EncoderSettings(Settings):
-    """Text to vectors."""
-
-    encoder: Annotated[
-        str,
-        Field(description="auto (sentence-transformers when its weights can be had, else tfidf), sentence-transformers or tfidf."),
-    ] = "auto"
-    model: Annotated[str, Field(description="Name or local folder of the sentence-transformers model.")] = "all-MiniLM-L6-v2"
-
-
-class JudgeSettings(Settings):
+class JudgeSettings(EncoderSettings):
     """Who is asked, and how."""
 
     judge: Annotated[str, Field(description="builtin (a rater, not a language model) or ollama.")] = "builtin"
     url: Annotated[str, Field(description="Address of the server.")] = "http://localhost:11434"
     model: Annotated[str, Field(description="Name of the model on the server.")] = "llama3.1:8b"
-    workers: Annotated[int, Field(ge=1, le=64, description="Requests at once; a plain Ollama serves one (OLLAMA_NUM_PARALLEL).")] = 1
+    workers: Annotated[
+        int, Field(ge=1, le=64, description="Requests at once; a plain Ollama serves one (OLLAMA_NUM_PARALLEL).")
+    ] = 1
     history_items: Annotated[int, Field(ge=1, le=200, description="Past items shown to the judge.")] = 20
     temperature: Annotated[float, Field(ge=0, le=2, description="0: the most likely answer.")] = 0.0
     num_predict: Annotated[int, Field(ge=32, le=4096, description="Tokens of an answer at most.")] = 256
-    timeout_s: Annotated[float, Field(gt=0, le=3600, description="Seconds for one answer; the first, which loads the model, gets 10 minutes.")] = 120
+    timeout_s: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds for one answer; the first, which loads the model, gets 10 minutes.")
+    ] = 120
     limit: Annotated[int | None, Field(ge=1, description="Pairs to ask about at most; all candidates when left out.")] = None
 
 
