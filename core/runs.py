@@ -12,7 +12,6 @@
 """
 
 import json
-import os
 import secrets
 import shutil
 import time
@@ -200,8 +199,8 @@ def create(home: Home, kind: str, dataset: str, settings: dict[str, Any], **mani
         {
             "state": State.QUEUED,
             "progress": vars(Progress()),
-            "pid": os.getpid(),
-            "pid_started": psutil.Process().create_time(),
+            "pid": None,
+            "pid_started": None,
             "heartbeat": time.time(),
             "seconds": 0.0,
             "result": {},

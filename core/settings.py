@@ -108,7 +108,7 @@ class TrainSettings(Settings):
         Field(
             ge=0, le=200_000, description="Interactions whose loss is kept for every epoch; mean and variance are kept for all."
         ),
-    ] = 5000
+    ] = 20_000
     early_epoch: Annotated[int, Field(ge=1, le=5000, description="Epoch whose loss is kept as the early loss.")] = 5
     seed: Annotated[int, Field(ge=0, description="Seed of initial vectors, batches and negatives.")] = 0
     device: Annotated[str, Field(description="auto, cpu or cuda.")] = "auto"

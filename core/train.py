@@ -1,0 +1,295 @@
+"""The one training loop: batches, early stop on valid, loss dynamics of every interaction, checkpoints that resume exactly.
+
+Its signature has `train` and `valid` and no `test`, so nothing can be selected on the test set by accident.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from core import losses, metrics
+from core.artifacts import atomic
+from core.backbones import BACKBONES, Backbone, embeddings
+from core.denoisers import DENOISERS, Batch, Denoiser
+from core.errors import RunError, SettingsError
+from core.evaluate import evaluate
+from core.records import Embeddings, Interactions, LabelSet, Report
+from core.rng import stream
+from core.settings import TrainSettings
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_S = 20.0
+"""A checkpoint is written at every evaluation, and after this long without one."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch did."""
+
+    epoch: int  # from 1
+    seconds: float
+    loss: dict[str, float]  # mean of each named term over the batches
+    valid: dict[str, float] | None  # on evaluated epochs
+    best: bool  # the vectors of this epoch are the ones kept so far
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a training leaves. `stopped`: somebody asked it to stop; a checkpoint is there to go on from."""
+
+    embeddings: Embeddings
+    losses: dict[str, np.ndarray]
+    valid: Report | None
+    epochs: int
+    best_epoch: int
+    stopped: bool
+
+
+class LossRecord:
+    """The recorded loss of every training interaction: running mean and variance, early and last value, sampled trajectories.
+
+    Averaged over training, the loss tells noise from clean far better than its final value does, at no cost (METHOD §1).
+    """
+
+    def __init__(self, n: int, settings: TrainSettings) -> None:
+        self.early_epoch = settings.early_epoch
+        self.mean, self.squares, self.early, self.last = (np.zeros(n, np.float32) for _ in range(4))
+        size = min(n, settings.trajectories)
+        self.rows = np.sort(stream(settings.seed, "trajectories").choice(n, size, replace=False))
+        self.trajectory = np.full((size, settings.epochs), np.nan, np.float16)
+
+    def add(self, epoch: int, loss: np.ndarray) -> None:
+        """Take epoch's loss (n,), epochs counted from 1 without a gap (Welford's update)."""
+        shift = loss - self.mean
+        self.mean += shift / epoch
+        self.squares += shift * (loss - self.mean)
+        self.last[:] = loss
+        if epoch <= self.early_epoch:
+            self.early[:] = loss
+        self.trajectory[:, epoch - 1] = loss[self.rows]
+
+    def arrays(self, positives: Interactions, epochs: int) -> dict[str, np.ndarray]:
+        """What runs.RunFolder.losses() gives back."""
+        return {
+            "user": positives.user,
+            "item": positives.item,
+            "mean": self.mean,
+            "variance": self.squares / max(epochs, 1),
+            "early": self.early,
+            "last": self.last,
+            "rows": self.rows,
+            "trajectory": self.trajectory[:, :epochs],
+        }
+
+
+@dataclass
+class _State:
+    """What a checkpoint holds beside the tensors of model, optimizer and loss record."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_value: float = -1.0
+    misses: int = 0
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def fit(
+    train: Interactions,
+    valid: Interactions,
+    n_users: int,
+    n_items: int,
+    settings: TrainSettings,
+    labels: LabelSet | None = None,
+    *,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Fit:
+    """Train until valid no longer improves, and keep the vectors of the best epoch.
+
+    With `checkpoint`, goes on from that file if it exists: on a CPU to the same numbers as an unbroken training, bit by bit
+    (random streams are named by epoch, nothing depends on when it was stopped). Without valid pairs the last epoch is kept.
+    Raises SettingsError before any work for unknown names, RunError with the epoch when the loss is no longer a number.
+    """
+    loop = _Loop(train, valid, n_users, n_items, settings, labels)
+    if checkpoint and checkpoint.exists():
+        loop.load(checkpoint)
+        log.info("going on after epoch %d", loop.state.epoch)
+    saved = time.monotonic()
+    while not (finished := loop.finished()) and not should_stop():
+        epoch = loop.run_epoch()
+        if checkpoint and (epoch.valid is not None or time.monotonic() - saved > CHECKPOINT_S):
+            loop.save(checkpoint)
+            saved = time.monotonic()
+        on_epoch(epoch)
+    if checkpoint:
+        loop.save(checkpoint)
+    return loop.result(stopped=not finished)
+
+
+def checkpoint_epoch(path: Path) -> int:
+    """The epoch after which a checkpoint was written; 0 without one."""
+    if not path.exists():
+        return 0
+    with safe_open(path, "pt") as stored:
+        return json.loads(stored.metadata()["state"])["epoch"]
+
+
+def pick_device(name: str) -> torch.device:
+    """auto: a CUDA device when there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise SettingsError("There is no CUDA device here.", "Use device auto or cpu.")
+    if name not in ("cpu", "cuda"):
+        raise SettingsError(f"There is no device named {name!r}.", "Choose one of: auto, cpu, cuda.")
+    return torch.device(name)
+
+
+class _Loop:
+    """One training's moving parts: backbone, denoiser, optimizer, loss record."""
+
+    def __init__(
+        self,
+        train: Interactions,
+        valid: Interactions,
+        n_users: int,
+        n_items: int,
+        settings: TrainSettings,
+        labels: LabelSet | None,
+    ) -> None:
+        if settings.monitor not in metrics.NAMES:
+            raise SettingsError(f"There is no metric {settings.monitor!r}.", f"Choose one of: {', '.join(metrics.NAMES)}.")
+        self.train, self.valid, self.n_users, self.settings = train, valid, n_users, settings
+        self.device = pick_device(settings.device)
+        self.denoiser: Denoiser = DENOISERS[settings.denoiser](train, labels, n_users, n_items, settings)
+        self.backbone: Backbone = BACKBONES[settings.backbone](n_users, n_items, settings).to(self.device)
+        self.optimizer = torch.optim.Adam(self.backbone.parameters(), lr=settings.lr, fused=True)
+        self.record = LossRecord(len(self.denoiser.positives), settings)
+        self.state = _State()
+
+    def finished(self) -> bool:
+        state, settings = self.state, self.settings
+        patient = state.misses < settings.patience or state.epoch < settings.min_epochs
+        return state.epoch >= settings.epochs or not patient
+
+    def run_epoch(self) -> Epoch:
+        began = time.monotonic()
+        epoch = self.state.epoch + 1
+        terms = self._optimise(epoch)
+        self.state.epoch = epoch
+        valid = None
+        if epoch % self.settings.eval_every == 0 or epoch == self.settings.epochs:
+            valid = self._evaluate()
+        return Epoch(epoch, time.monotonic() - began, terms, valid, self.state.best_epoch == epoch)
+
+    def _optimise(self, epoch: int) -> dict[str, float]:
+        """One pass over the positives; returns each loss term's mean over the batches."""
+        positives, seed = self.denoiser.positives, self.settings.seed
+        order = stream(seed, "order", epoch).permutation(len(positives))
+        negatives = self.denoiser.negatives(stream(seed, "negatives", epoch))
+        triplets = np.stack([positives.user, positives.item + self.n_users, negatives + self.n_users])[:, order]
+        triplets = torch.from_numpy(triplets.astype(np.int64)).to(self.device)
+        graph = self.denoiser.training_graph(epoch)
+        recorded = torch.empty(len(positives), device=self.device)
+        sums: dict[str, torch.Tensor] = {}
+        starts = range(0, len(positives), self.settings.batch_size)
+        for start in starts:
+            part = slice(start, start + self.settings.batch_size)
+            user, positive, negative = triplets[:, part]
+            vectors = self.backbone(graph)
+            anchor = vectors[user]
+            bpr = losses.bpr((anchor * vectors[positive]).sum(1), (anchor * vectors[negative]).sum(1))
+            terms = self.denoiser.terms(Batch(user, positive, negative, self.backbone.table, vectors, bpr))
+            self.optimizer.zero_grad(set_to_none=True)
+            sum(terms.values()).backward()
+            self.optimizer.step()
+            recorded[part] = bpr.detach()
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0) + value.detach()
+        means = {name: float(value) / len(starts) for name, value in sums.items()}
+        if not all(np.isfinite(list(means.values()))):
+            raise RunError(
+                f"The loss was no longer a number in epoch {epoch} ({means}).",
+                f"Lower lr (now {self.settings.lr:g}) or init_std; the last good checkpoint is kept.",
+            )
+        loss = np.empty(len(positives), np.float32)
+        loss[order] = recorded.cpu().numpy()
+        self.record.add(epoch, loss)
+        return means
+
+    def _evaluate(self) -> dict[str, float] | None:
+        """Metrics on valid; keeps the parameters when they are the best so far. Without valid pairs, the newest are."""
+        state = self.state
+        parameters = {name: p.detach().clone() for name, p in self.backbone.named_parameters()}
+        if not len(self.valid):
+            state.best, state.best_epoch = parameters, state.epoch
+            return None
+        means = self._report().means()
+        if means[self.settings.monitor] > state.best_value:
+            state.best, state.best_epoch, state.misses = parameters, state.epoch, 0
+            state.best_value = means[self.settings.monitor]
+        else:
+            state.misses += 1
+        return means
+
+    def _report(self) -> Report:
+        return evaluate(embeddings(self.backbone, self.denoiser.inference_graph()), self.valid, [self.train])
+
+    def result(self, *, stopped: bool) -> Fit:
+        """The best epoch's vectors; the newest when none has been evaluated yet."""
+        if self.state.best:
+            self.backbone.load_state_dict(self.state.best)
+        return Fit(
+            embeddings(self.backbone, self.denoiser.inference_graph()),
+            self.record.arrays(self.denoiser.positives, self.state.epoch),
+            self._report() if len(self.valid) else None,
+            self.state.epoch,
+            self.state.best_epoch or self.state.epoch,
+            stopped,
+        )
+
+    def save(self, path: Path) -> None:
+        """Everything a resumed training needs, in one file that is replaced whole."""
+        tensors = {f"model.{name}": p.detach() for name, p in self.backbone.named_parameters()}
+        tensors |= {f"best.{name}": p for name, p in self.state.best.items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
+        for name in ("mean", "squares", "early", "last"):
+            tensors[f"loss.{name}"] = torch.from_numpy(getattr(self.record, name))
+        tensors["loss.trajectory"] = torch.from_numpy(self.record.trajectory[:, : self.state.epoch].copy())
+        state = {name: value for name, value in vars(self.state).items() if name != "best"}
+        metadata = {"state": json.dumps(state), "settings": self.settings.digest()}
+        with atomic(path) as temporary:
+            save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, temporary, metadata)
+
+    def load(self, path: Path) -> None:
+        with safe_open(path, "pt") as stored:
+            metadata = stored.metadata()
+            if metadata["settings"] != self.settings.digest():
+                raise RunError(f"{path} was written under other settings.", "Start a new run instead of resuming this one.")
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a dictionary
+        self.state = _State(**json.loads(metadata["state"]))
+        self.state.best = {name: value.to(self.device) for name, value in _under(tensors, "best.").items()}
+        self.backbone.load_state_dict(_under(tensors, "model."))
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in _under(tensors, "adam.").items():
+            index, kind = name.split(".")
+            moments.setdefault(int(index), {})[kind] = value
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        for name in ("mean", "squares", "early", "last"):
+            getattr(self.record, name)[:] = tensors[f"loss.{name}"].numpy()
+        self.record.trajectory[:, : self.state.epoch] = tensors["loss.trajectory"].numpy()
+
+
+def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
