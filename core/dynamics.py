@@ -1,0 +1,165 @@
+"""What the recorded losses say: their distribution by label, what a threshold would drop, and how well that fits the truth.
+
+All functions are pure and take plain arrays; `loss` is one value per training interaction, `group` its `Label` code.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+from core.records import Interactions, Label
+
+STATISTICS = {
+    "mean": "averaged over training",
+    "early": "early in training",
+    "last": "in the last epoch",
+    "variance": "variance over training",
+}
+"""What a run records of every interaction's loss, in words."""
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Counts per group over shared bins."""
+
+    edges: np.ndarray  # float64 (bins + 1,)
+    counts: dict[int, np.ndarray]  # {Label code: int64 (bins,)}
+
+
+@dataclass(frozen=True)
+class Share:
+    """A proportion `value` = hits / n with its 95 % Wilson interval; NaN without observations."""
+
+    hits: int
+    n: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Drop:
+    """What dropping every interaction whose loss is above `threshold` would do."""
+
+    threshold: float
+    n: int  # interactions looked at
+    dropped: int
+    by_group: dict[int, int]  # dropped, by Label code
+    precision: Share | None  # of the dropped, the noisy ones; None without known noise
+    recall: Share | None  # of the noisy ones, the dropped
+    f1: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Precision and recall of "noisy if the loss is above a threshold", for falling thresholds."""
+
+    threshold: np.ndarray  # float64 (points,)
+    precision: np.ndarray  # float64 (points,)
+    recall: np.ndarray  # float64 (points,)
+    average_precision: float
+    base_rate: float  # share of noisy ones: the precision of a coin
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """The middle of a group's losses at every epoch."""
+
+    epoch: np.ndarray  # int64 (epochs,), from 1
+    low: np.ndarray  # float32 (epochs,) first quartile
+    median: np.ndarray  # float32 (epochs,)
+    high: np.ndarray  # float32 (epochs,) third quartile
+    n: int  # interactions in it
+
+
+def codes_of(pairs: Interactions, user: np.ndarray, item: np.ndarray, label: np.ndarray, n_items: int) -> np.ndarray:
+    """The label of each of `pairs` (n,), looked up among labelled pairs (m,); int8 (n,), CLEAN where none is known."""
+    labelled = user.astype(np.int64) * n_items + item
+    order = np.argsort(labelled, kind="stable")
+    found = np.full(len(pairs), Label.CLEAN, np.int8)
+    if len(order):
+        wanted = pairs.codes(n_items)
+        place = np.minimum(np.searchsorted(labelled[order], wanted), len(order) - 1)
+        known = labelled[order][place] == wanted
+        found[known] = label[order][place[known]]
+    return found
+
+
+def histogram(loss: np.ndarray, group: np.ndarray, bins: int = 60) -> Histogram:
+    """Counts of every group that occurs, over `bins` equal bins from the smallest to the largest loss."""
+    low, high = (float(loss.min()), float(loss.max())) if len(loss) else (0.0, 1.0)
+    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    return Histogram(edges, {code: np.histogram(loss[group == code], edges)[0] for code in groups(group)})
+
+
+def ecdf(loss: np.ndarray, group: np.ndarray, points: int = 400) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """{group: (loss, share of the group at or below it)}, at most `points` points each, ends included."""
+    curves = {}
+    for code in groups(group):
+        ordered = np.sort(loss[group == code])
+        rank = np.unique(np.linspace(0, len(ordered) - 1, min(points, len(ordered))).astype(np.int64))
+        curves[code] = (ordered[rank], (rank + 1) / len(ordered))
+    return curves
+
+
+def groups(group: np.ndarray) -> list[int]:
+    """The label codes that occur, ascending."""
+    return [int(code) for code in np.unique(group)]
+
+
+def drop_above(loss: np.ndarray, group: np.ndarray, threshold: float, noisy: np.ndarray | None = None) -> Drop:
+    """What goes when everything above `threshold` is dropped; with the known noise (bool (n,)), how right that would be."""
+    above = loss.astype(np.float64) > threshold
+    by_group = {code: int((above & (group == code)).sum()) for code in groups(group)}
+    precision = recall = f1 = None
+    if noisy is not None:
+        hits = int((above & noisy).sum())
+        precision, recall = share(hits, int(above.sum())), share(hits, int(noisy.sum()))
+        f1 = 2 * hits / max(int(above.sum()) + int(noisy.sum()), 1)
+    return Drop(float(threshold), len(loss), int(above.sum()), by_group, precision, recall, f1)
+
+
+def share(hits: int, n: int) -> Share:
+    """hits / n with its 95 % Wilson interval."""
+    if not n:
+        return Share(hits, n, np.nan, np.nan, np.nan)
+    interval = binomtest(hits, n).proportion_ci(method="wilson")
+    return Share(hits, n, hits / n, float(interval.low), float(interval.high))
+
+
+def precision_recall(loss: np.ndarray, noisy: np.ndarray, points: int = 200) -> Curve | None:
+    """The curve thinned to about `points` thresholds; None when all or none of the interactions are noisy."""
+    if not 0 < noisy.sum() < len(noisy):
+        return None
+    precision, recall, threshold = precision_recall_curve(noisy, loss)
+    rank = np.unique(np.linspace(0, len(threshold) - 1, min(points, len(threshold))).astype(np.int64))[::-1]
+    average = float(average_precision_score(noisy, loss))
+    return Curve(threshold[rank], precision[rank], recall[rank], average, float(noisy.mean()))
+
+
+def separation(loss: np.ndarray, group: np.ndarray, high: Label, low: Label) -> float | None:
+    """AUC: the chance that an interaction of group `high` has a greater loss than one of `low`; .5 is total confusion."""
+    either = (group == high) | (group == low)
+    truth = group[either] == high
+    if not 0 < truth.sum() < len(truth):
+        return None
+    return float(roc_auc_score(truth, loss[either]))
+
+
+def bands(trajectory: np.ndarray, group: np.ndarray) -> dict[int, Band]:
+    """Quartiles of the loss at every epoch by group, from sampled trajectories (m, epochs) and their groups (m,)."""
+    found = {}
+    for code in groups(group):
+        rows = trajectory[group == code].astype(np.float32)
+        low, median, high = np.nanquantile(rows, (0.25, 0.5, 0.75), axis=0)
+        found[code] = Band(np.arange(1, trajectory.shape[1] + 1), low, median, high, len(rows))
+    return found
+
+
+def trajectory_of(losses: dict[str, np.ndarray], user: int, item: int) -> np.ndarray | None:
+    """The loss of one pair at every epoch, when it is among the sampled ones. `losses` is what a run folder gives."""
+    at = np.flatnonzero((losses["user"] == user) & (losses["item"] == item))
+    row = np.flatnonzero(losses["rows"] == at[0]) if len(at) else at
+    return losses["trajectory"][row[0]].astype(np.float32) if len(row) else None
