@@ -4,6 +4,7 @@ Nodes are users 0..n_users-1, then items. A = D^-1/2 [[0, R], [R^T, 0]] D^-1/2 (
 normalised once and kept as CSR.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,6 +26,7 @@ class Graph:
     @lru_cache(maxsize=4)  # noqa: B019  a handful of graphs live as long as one training does
     def on(self, device: torch.device) -> torch.Tensor:
         """The matrix as sparse CSR with int32 indices, for which the CPU's product is the fast one."""
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # it is what makes the product fast
         parts = (torch.from_numpy(a) for a in (self.matrix.indptr, self.matrix.indices, self.matrix.data))
         return torch.sparse_csr_tensor(*parts, self.matrix.shape, check_invariants=False).to(device)
 

@@ -97,11 +97,11 @@ class TrainSettings(Settings):
     eval_every: Annotated[
         int, Field(ge=1, le=500, description="Epochs between two evaluations on valid; also between checkpoints.")
     ] = 5
-    patience: Annotated[int, Field(ge=1, le=100, description="Evaluations without improvement before the stop.")] = 3
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Interactions a step.")] = 4096
+    patience: Annotated[int, Field(ge=1, le=100, description="Evaluations without improvement before the stop.")] = 10
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Interactions a step.")] = 2048
     lr: Annotated[float, Field(gt=0, le=1, description="Learning rate of Adam.")] = 5e-3
     init_std: Annotated[float, Field(gt=0, le=10, description="Standard deviation of the initial vectors.")] = 0.1
-    reg: Annotated[float, Field(ge=0, le=1, description="Weight of the squared norm of the batch's vectors.")] = 1e-4
+    reg: Annotated[float, Field(ge=0, le=1, description="Weight of the squared norm of the batch's vectors.")] = 1e-3
     monitor: Annotated[str, Field(description="Metric on valid that picks the epoch.")] = "recall@20"
     trajectories: Annotated[
         int,
@@ -176,6 +176,6 @@ class CompareSettings(Settings):
 
 TRAIN_PRESETS: dict[str, dict[str, object]] = {
     "default": {},
-    "quick": {"dim": 32, "layers": 2, "epochs": 60, "min_epochs": 20, "batch_size": 2048},
+    "quick": {"dim": 32, "layers": 2, "epochs": 60, "min_epochs": 20, "patience": 3},
 }
 """Named starting points for TrainSettings; what is not named keeps its default."""

@@ -1,0 +1,90 @@
+"""Two training runs side by side, on the same test users: paired differences with bootstrap intervals over users."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import bootstrap
+
+from core import runs
+from core.artifacts import Home
+from core.errors import RunError
+from core.records import Report
+from core.rng import stream
+from core.runs import Run
+from core.settings import CompareSettings
+
+
+@dataclass(frozen=True)
+class Delta:
+    """One metric of two runs: means over the shared users, b - a, and the interval of that difference."""
+
+    a: float
+    b: float
+    delta: float
+    low: float
+    high: float
+
+    @property
+    def clear(self) -> bool:
+        """The interval does not contain 0. It speaks of these users; another training seed can still differ."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`differences` lists every setting, label version or seed that the two runs do not share: (name, in a, in b)."""
+
+    a: Run
+    b: Run
+    metrics: dict[str, Delta]
+    differences: list[tuple[str, object, object]]
+    n_users: int
+
+
+def compare(home: Home, a: str, b: str, settings: CompareSettings = CompareSettings()) -> Comparison:
+    """Compare two finished runs of one dataset on its test set. Raises RunError when their test sets are not the same."""
+    folders = [runs.folder(home, run_id) for run_id in (a, b)]
+    first, second = (folder.read() for folder in folders)
+    if first.dataset_fingerprint != second.dataset_fingerprint:
+        raise RunError(
+            f"{first.id} and {second.id} were trained on different data or splits, so their test sets are not the same.",
+            "Compare two runs of one imported dataset.",
+        )
+    reports = [folder.report("test") for folder in folders]
+    return Comparison(first, second, deltas(*reports, settings), _differences(first, second), len(reports[0].users))
+
+
+def deltas(a: Report, b: Report, settings: CompareSettings) -> dict[str, Delta]:
+    """Per metric the paired difference b - a over the users, with a percentile bootstrap interval."""
+    if not np.array_equal(a.users, b.users):
+        raise RunError("The two runs were not evaluated on the same users.", "Train both again on the same dataset.")
+    return {name: _delta(a.per_user[name], b.per_user[name], settings) for name in a.per_user if name in b.per_user}
+
+
+def _delta(a: np.ndarray, b: np.ndarray, settings: CompareSettings) -> Delta:
+    difference = b - a
+    if np.ptp(difference) == 0:  # nothing to resample
+        low = high = float(difference.mean())
+    else:
+        interval = bootstrap(
+            (difference,),
+            np.mean,
+            n_resamples=settings.resamples,
+            confidence_level=settings.confidence,
+            method="percentile",
+            batch=100,
+            rng=stream(settings.seed, "bootstrap"),
+        ).confidence_interval
+        low, high = float(interval.low), float(interval.high)
+    return Delta(float(a.mean()), float(b.mean()), float(difference.mean()), low, high)
+
+
+def _differences(a: Run, b: Run) -> list[tuple[str, object, object]]:
+    names = sorted(a.settings.keys() | b.settings.keys())
+    found = [(name, a.settings.get(name), b.settings.get(name)) for name in names]
+    found.append(("label content", a.label_fingerprint or None, b.label_fingerprint or None))
+    found += [
+        (f"version of {name}", a.versions.get(name), b.versions.get(name))
+        for name in sorted(a.versions.keys() | b.versions.keys())
+    ]
+    return [row for row in found if row[1] != row[2]]

@@ -1,0 +1,51 @@
+"""Shared by all tests: a home of their own, a tiny planted dataset, the real datasets when they are there."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.artifacts import ROOT, Home
+from core.records import Interactions
+from core.rng import stream
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests never wait for a model hub
+
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """An empty home, also the default one of everything the test starts."""
+    path = tmp_path / "home"
+    monkeypatch.setenv("WINNOW_HOME", str(path))
+    monkeypatch.delenv("WINNOW_DB", raising=False)
+    return Home.at(path)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the real datasets."""
+    if not SHARED_DATA.exists():
+        pytest.skip(f"the real datasets are not at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+class Planted:
+    """Two groups of users, two groups of items; users click within their own group only, so the right answer is known."""
+
+    n_users, n_items = 40, 30
+
+    def __init__(self) -> None:
+        user, item = np.meshgrid(np.arange(self.n_users), np.arange(self.n_items), indexing="ij")
+        inside = (user % 2 == item % 2).ravel()
+        user, item = user.ravel()[inside].astype(np.int32), item.ravel()[inside].astype(np.int32)
+        lot = stream(1, "planted").random(len(user))
+        parts = {"train": lot < 0.6, "valid": (lot >= 0.6) & (lot < 0.8), "test": lot >= 0.8}
+        self.train, self.valid, self.test = (Interactions(user[m], item[m]) for m in parts.values())
+
+
+@pytest.fixture(scope="session")
+def planted() -> Planted:
+    return Planted()
