@@ -1,0 +1,173 @@
+"""From answers to labels: the one place that says who beats whom and what an answer means for a pair.
+
+A judge or a person only answers "is this item relevant to this user?". What that makes of the pair follows from
+whether it was observed (`label_of`); a human beats a language model, which beats the built-in rater (`resolve`).
+"""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.records import Dataset, Interactions, Label, LabelSet, Rating, Source
+
+log = logging.getLogger(__name__)
+
+LABELS_BY_WORD = {label.word: label for label in Label}
+SOURCES_BY_WORD = {source.name.lower(): source for source in Source}
+PAIR = ["user_id", "item_id"]
+UNKNOWN, HELD_OUT = -1, -2
+RATER = ["judge", "model", "digest", "prompt_version"]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Pairs that labels were asked for and that get none."""
+
+    unknown: int = 0  # the user or the item is not in the dataset
+    held_out: int = 0  # observed in valid or test
+
+
+def label_of(relevant: bool, observed: bool) -> Label:
+    """What an answer makes of a pair."""
+    if observed:
+        return Label.HARD_POSITIVE if relevant else Label.NOISY_POSITIVE
+    return Label.MISSED_POSITIVE if relevant else Label.HARD_NEGATIVE
+
+
+def resolve(dataset: Dataset, judgments: pd.DataFrame, decisions: pd.DataFrame) -> LabelSet:
+    """The label of every examined pair, ordered by user and item.
+
+    judgments: rows as Store.judgments gives them (`asked_at` is optional; a rating that is no Rating counts as missing).
+    decisions: rows as Store.standing gives them, oldest first.
+
+    - A person's newest decision wins over everything; "unsure" keeps the pair as it is, whatever a judge said.
+    - A rater's two views make one opinion: both High is relevant, anything else is not. A missing view is no opinion:
+      the pair is UNJUDGED unless another rater has one. Views of different raters are never combined.
+    - Of several opinions an LLM's beats the built-in rater's, then the newest one counts.
+    - Pairs observed in valid or test get no label, whoever asked: an edge or a hard negative made from them would carry
+      the answer of the evaluation into the training. Pairs with unknown ids get none either. Both are counted by
+      `left_out` and logged.
+    """
+    n_items = max(dataset.n_items, 1)
+    both = _codes(dataset, pd.concat([frame[PAIR] for frame in (judgments, decisions)]))
+    if (both < 0).any():
+        log.info("%d answers are about unknown pairs, %d about held-out pairs", (both == UNKNOWN).sum(), (both == HELD_OUT).sum())
+    judged, judged_relevant, judged_source = _opinions(judgments, both[: len(judgments)])
+    decided, answers = _newest(both[len(judgments) :], decisions["relevant"].to_numpy(dtype=object))
+
+    codes = np.union1d(judged, decided)
+    relevant, source = np.zeros(len(codes), bool), np.zeros(len(codes), np.int8)
+    at = np.searchsorted(codes, judged)
+    relevant[at], source[at] = judged_relevant, judged_source
+    at = np.searchsorted(codes, decided)
+    relevant[at], source[at] = answers == "yes", Source.HUMAN
+    unsure = np.zeros(len(codes), bool)
+    unsure[at] = answers == "unsure"
+
+    observed = among(codes, dataset.train, n_items)
+    label = _labels(relevant, observed)
+    label[source == Source.NONE] = Label.UNJUDGED
+    label[unsure] = Label.UNSURE
+    return LabelSet((codes // n_items).astype(np.int32), (codes % n_items).astype(np.int32), observed, label, source)
+
+
+def left_out(dataset: Dataset, pairs: pd.DataFrame) -> LeftOut:
+    """How many distinct pairs (user_id, item_id) of the rows can have no label here."""
+    codes = _codes(dataset, pairs[PAIR].drop_duplicates())
+    return LeftOut(int((codes == UNKNOWN).sum()), int((codes == HELD_OUT).sum()))
+
+
+def positions(dataset: Dataset, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """User and item positions (n,) of raw ids; -1 where the dataset does not know the id."""
+    found = (
+        pd.Index(ids).get_indexer(pairs[name].to_numpy(dtype=object))
+        for name, ids in (("user_id", dataset.user_ids), ("item_id", dataset.item_ids))
+    )
+    user, item = found
+    return user, item
+
+
+def held_out(dataset: Dataset, codes: np.ndarray) -> np.ndarray:
+    """Which pair codes (n,) are observed in valid or test and not in train."""
+    n_items = max(dataset.n_items, 1)
+    apart = among(codes, dataset.valid, n_items) | among(codes, dataset.test, n_items)
+    return apart & ~among(codes, dataset.train, n_items)
+
+
+def among(codes: np.ndarray, interactions: Interactions, n_items: int) -> np.ndarray:
+    """Which pair codes (n,) are among the interactions. pandas hashes, which is ten times faster here than numpy's sort."""
+    return pd.Series(codes).isin(interactions.codes(n_items)).to_numpy()
+
+
+def to_frame(dataset: Dataset, labels: LabelSet) -> pd.DataFrame:
+    """Raw ids and words: what people read and what label versions keep."""
+    return pd.DataFrame(
+        {
+            "user_id": dataset.user_ids[labels.user],
+            "item_id": dataset.item_ids[labels.item],
+            "observed": labels.observed,
+            "label": np.array([label.word for label in Label], dtype=object)[labels.label],
+            "source": np.array([source.name.lower() for source in Source], dtype=object)[labels.source],
+        }
+    )
+
+
+def from_frame(dataset: Dataset, frame: pd.DataFrame) -> LabelSet:
+    """Back from `to_frame`, for the dataset as it is now.
+
+    A label's answer (relevant or not) is what was frozen; `observed` comes from the dataset, and the label follows from
+    both. Unknown and held-out pairs are left out, as in `resolve`.
+    """
+    codes = _codes(dataset, frame)
+    kept = codes >= 0
+    order = np.flatnonzero(kept)[np.argsort(codes[kept], kind="stable")]
+    codes, n_items = codes[order], max(dataset.n_items, 1)
+    frozen = frame["label"].map(LABELS_BY_WORD).to_numpy(dtype=np.int8)[order]
+    observed = among(codes, dataset.train, n_items)
+    answered = _labels(np.isin(frozen, (Label.HARD_POSITIVE, Label.MISSED_POSITIVE)), observed)
+    label = np.where(np.isin(frozen, (Label.CLEAN, Label.UNJUDGED, Label.UNSURE)), frozen, answered).astype(np.int8)
+    source = frame["source"].map(SOURCES_BY_WORD).to_numpy(dtype=np.int8)[order]
+    return LabelSet((codes // n_items).astype(np.int32), (codes % n_items).astype(np.int32), observed, label, source)
+
+
+def _labels(relevant: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """`label_of` for arrays (n,): int8 (n,)."""
+    table = np.array([[label_of(bool(r), bool(o)) for o in (0, 1)] for r in (0, 1)], dtype=np.int8)
+    return table[relevant.astype(int), observed.astype(int)]
+
+
+def _codes(dataset: Dataset, pairs: pd.DataFrame) -> np.ndarray:
+    """One int64 per row, user * n_items + item; UNKNOWN and HELD_OUT are negative."""
+    user, item = positions(dataset, pairs)
+    codes = np.where((user >= 0) & (item >= 0), user.astype(np.int64) * dataset.n_items + item, UNKNOWN)
+    return np.where(held_out(dataset, codes), HELD_OUT, codes)
+
+
+def _newest(codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct codes >= 0, ascending, with the value of the last row of each."""
+    kept = np.flatnonzero(codes >= 0)[::-1]
+    unique, first = np.unique(codes[kept], return_index=True)
+    return unique, values[kept[first]]
+
+
+def _opinions(judgments: pd.DataFrame, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per judged pair its code, whether the best opinion says relevant, and that opinion's source (NONE: there is none)."""
+    rows = judgments.assign(
+        code=codes,
+        asked=judgments["asked_at"] if "asked_at" in judgments else judgments["at"],
+        answered=judgments["rating"].isin([rating.value for rating in Rating]),
+        high=judgments["rating"] == Rating.HIGH.value,
+        source=np.where(judgments["is_llm"].fillna(False).astype(bool), Source.LLM, Source.BUILTIN).astype(np.int8),
+    )
+    rows = rows[codes >= 0].sort_values("asked", kind="stable")
+    rows["rater"] = rows.groupby(RATER, dropna=False, sort=False).ngroup()
+    rows = rows.drop_duplicates(["code", "rater", "view"], keep="last")
+    opinions = rows.groupby(["code", "rater"], as_index=False, sort=False).agg(
+        views=("answered", "sum"), high=("high", "sum"), source=("source", "last"), asked=("asked", "max")
+    )
+    opinions["complete"] = opinions["views"] == 2
+    best = opinions.sort_values(["code", "complete", "source", "asked"], kind="stable").drop_duplicates("code", keep="last")
+    source = np.where(best["complete"], best["source"], Source.NONE).astype(np.int8)
+    return best["code"].to_numpy(np.int64), (best["high"] == 2).to_numpy(bool), source

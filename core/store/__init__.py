@@ -1,0 +1,35 @@
+"""The database: what people decided, what judges answered, and the label versions frozen from both.
+
+Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions are
+immutable. SQLite in the home by default, PostgreSQL by URL. Raw ids everywhere.
+"""
+
+from typing import Self
+
+import pandas as pd
+
+from core import labels
+from core.artifacts import Home
+from core.records import Dataset, LabelSet
+from core.store.decisions import DecisionLog
+from core.store.judgments import JudgmentLog, Want
+from core.store.versions import VersionLog
+
+__all__ = ["Store", "Want"]
+
+
+class Store(DecisionLog, JudgmentLog, VersionLog):
+    """Safe to share between threads, and several processes may have the same database open at once.
+
+    Every method may raise StoreError (locked, disk full, not a database); then nothing of that call was written.
+    """
+
+    @classmethod
+    def open(cls, home: Home) -> Self:
+        """The database of a home, made or brought up to date when needed."""
+        return cls(home.database_url)
+
+    def labels(self, dataset: Dataset) -> LabelSet:
+        """All labels as they stand now; pairs that were asked about without an answer are UNJUDGED."""
+        asked = pd.concat([self.judgments(dataset.name, texts=False), self.unanswered(dataset.name)], ignore_index=True)
+        return labels.resolve(dataset, asked, self.standing(dataset.name))

@@ -1,0 +1,158 @@
+"""Answers of judges, kept by the content of their question, and the list of what was asked.
+
+A question's key is a hash of all that the answer depends on (core.judges.base), so nothing is ever invalidated: a
+changed text, model or rubric is another key. `want` says which pairs stand behind a key; two pairs with one text share
+an answer.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import pandas as pd
+from sqlalchemy import Select, func, insert, select
+
+from core.records import Judgment
+from core.store.database import Database, frame
+
+CHUNK = 500
+RATER = ["judge", "model", "digest", "prompt_version"]
+"""What tells one rater's opinion from another's; the two views of a label never come from different raters."""
+
+
+class Want(NamedTuple):
+    """One question that somebody wants answered about one pair (raw ids)."""
+
+    user_id: str
+    item_id: str
+    view: str
+    judge: str
+    model: str
+    key: str
+
+
+class JudgmentLog(Database):
+    """The cache of judgments and its bookkeeping."""
+
+    def ask(self, dataset: str, wants: Sequence[Want]) -> None:
+        """Note what is wanted, all at one moment; asking again makes these the newest wants of their pairs."""
+        if not wants:
+            return
+        table = self._table("want")
+        statement = self._insert(table)
+        statement = statement.on_conflict_do_update(
+            index_elements=["dataset", "user_id", "item_id", "view", "key"], set_={"at": statement.excluded.at}
+        )
+        common = {"dataset": dataset, "at": time.time()}
+        with self.writing(dataset) as connection:
+            connection.execute(statement, [want._asdict() | common for want in wants])
+
+    def answered(self, keys: Iterable[str]) -> set[str]:
+        """Those of `keys` that have an answer."""
+        table = self._table("judgment")
+        asked = list(keys)
+        with self.reading() as connection:
+            parts = (table.c.key.in_(asked[start : start + CHUNK]) for start in range(0, len(asked), CHUNK))
+            return {key for part in parts for key in connection.scalars(select(table.c.key).where(part))}
+
+    def record(
+        self, judgment: Judgment, prompt: Sequence[Mapping[str, str]], raw: str, *, how: str = "strict", truncated: bool = False
+    ) -> None:
+        """Keep a valid answer with the messages that were sent, in a transaction of its own. The first answer to a key stays."""
+        want, table, evidence = self._table("want"), self._table("judgment"), self._table("evidence")
+        values = {name: value for name, value in asdict(judgment).items() if name in table.c}
+        asking = select(want.c.dataset).distinct().where(want.c.key == judgment.key)
+        text = json.dumps(list(prompt), ensure_ascii=False)
+        with self.writing(asking) as connection:
+            connection.execute(self._insert(table).on_conflict_do_nothing(), values | {"how": how, "truncated": truncated})
+            connection.execute(self._insert(evidence).on_conflict_do_nothing(), {"key": judgment.key, "prompt": text, "raw": raw})
+
+    def fail(self, key: str, kind: str, detail: str, attempt: int) -> None:
+        """Note one attempt that gave no valid answer."""
+        want = self._table("want")
+        with self.writing(select(want.c.dataset).distinct().where(want.c.key == key)) as connection:
+            values = {"key": key, "kind": kind, "detail": detail[:2000], "attempt": attempt, "at": time.time()}
+            connection.execute(insert(self._table("failure")), values)
+
+    def judgments(
+        self, dataset: str, user_id: str | None = None, item_id: str | None = None, *, texts: bool = True
+    ) -> pd.DataFrame:
+        """One row per pair, view, judge and model: its answer, oldest question first.
+
+        Where a judge answered about a pair under several prompt versions or weights, the newest of those that answered in
+        both views counts (else the newest at all), never a mixture.
+
+        Columns of core.records.Judgment, `how` ("strict" or "repaired"), `truncated`, `asked_at` [Unix s], and with `texts`
+        also `prompt` (JSON of the messages) and `raw` (the answer as it came), which are long.
+        """
+        want, table, evidence = self._table("want"), self._table("judgment"), self._table("evidence")
+        columns = [want.c.user_id, want.c.item_id, *(column for column in table.c if column.name != "id")]
+        source = want.join(table, table.c.key == want.c.key)
+        if texts:
+            columns += [evidence.c.prompt, evidence.c.raw]
+            source = source.join(evidence, evidence.c.key == want.c.key)
+        statement = select(*columns, want.c.at.label("asked_at")).select_from(source)
+        with self.reading() as connection:
+            chosen = _of_pair(statement, want, dataset, user_id, item_id).order_by(want.c.at, want.c.id)
+            return _one_rater(frame(connection, chosen, flags=("is_llm", "truncated")))
+
+    def unanswered(self, dataset: str, user_id: str | None = None, item_id: str | None = None) -> pd.DataFrame:
+        """What was asked and has no answer: user_id, item_id, view, judge, model, key, asked_at, and the last failure's kind,
+        detail, attempt and failed_at (missing where nothing was tried yet). Pairs that the judge answered under another key
+        are not in it."""
+        want, table, failure = self._table("want"), self._table("judgment"), self._table("failure")
+        same = [want.c.dataset, want.c.user_id, want.c.item_id, want.c.view, want.c.judge, want.c.model]
+        other = want.alias()
+        answered = (
+            select(table.c.id)
+            .join(other, other.c.key == table.c.key)
+            .where(*(other.c[column.name] == column for column in same))
+            .correlate(want)
+            .exists()
+        )
+        last = select(func.max(failure.c.id).label("id")).group_by(failure.c.key).subquery()
+        columns = [*same[1:], want.c.key, want.c.at.label("asked_at"), failure.c.kind, failure.c.detail, failure.c.attempt]
+        failed = failure.join(last, last.c.id == failure.c.id)
+        statement = (
+            select(*columns, failure.c.at.label("failed_at"))
+            .select_from(want.outerjoin(failed, failure.c.key == want.c.key))
+            .where(~answered)
+        )
+        with self.reading() as connection:
+            rows = frame(connection, _of_pair(statement, want, dataset, user_id, item_id).order_by(want.c.at, want.c.id))
+        return rows.drop_duplicates([column.name for column in same[1:]], keep="last").reset_index(drop=True)
+
+    def coverage(self, dataset: str) -> pd.DataFrame:
+        """Pairs per judge and model: `asked`, `judged` (both views), `failed` (a view failed), `unjudged` (all that are not
+        judged, failed or not tried yet)."""
+        names = ["judge", "model"]
+        pair = ["user_id", "item_id", *names]
+        answers, open_ = self.judgments(dataset, texts=False), self.unanswered(dataset)
+        views = answers.groupby(pair)["view"].nunique()
+        asked = pd.concat([answers[pair], open_[pair]]).drop_duplicates().groupby(names).size()
+        failed = open_.dropna(subset="kind")[pair].drop_duplicates().groupby(names).size()
+        judged = views[views == 2].groupby(level=names).size()
+        counts = pd.DataFrame({"asked": asked, "judged": judged, "failed": failed}).fillna(0).astype(int)
+        counts["unjudged"] = counts["asked"] - counts["judged"]
+        return counts.reset_index()
+
+
+def _of_pair(statement: Select, want: Any, dataset: str, user_id: str | None, item_id: str | None) -> Select:
+    statement = statement.where(want.c.dataset == dataset)
+    if user_id is not None:
+        statement = statement.where(want.c.user_id == user_id)
+    return statement if item_id is None else statement.where(want.c.item_id == item_id)
+
+
+def _one_rater(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each pair, judge and model the newest rater with both views, else the newest; rows come oldest question first."""
+    pair = ["user_id", "item_id", "judge", "model"]
+    rows = rows.drop_duplicates([*pair, *RATER[2:], "view"], keep="last")
+    groups = rows.groupby([*pair, *RATER[2:]], sort=False)
+    if groups.ngroups == len(rows.drop_duplicates(pair)):
+        return rows.reset_index(drop=True)
+    ranked = rows.assign(_views=groups["view"].transform("size"), _asked=groups["asked_at"].transform("max"))
+    best = ranked.sort_values(["_views", "_asked"], kind="stable").drop_duplicates(pair, keep="last")
+    return rows.merge(best[[*pair, *RATER[2:]]], on=[*pair, *RATER[2:]]).sort_values("asked_at", kind="stable", ignore_index=True)
