@@ -53,13 +53,18 @@ def start(home: Home, kind: str, dataset: str, settings: dict[str, Any]) -> Run:
 
 def resume(home: Home, run_id: str) -> Run:
     """Go on with an interrupted, cancelled or failed run in a child process; a training goes on from its checkpoint."""
+    return _spawn(home, resumable(home, run_id))
+
+
+def resumable(home: Home, run_id: str) -> RunFolder:
+    """The folder of a run that did not end; ConflictError when it is at work, RunError when it is done."""
     folder = runs.folder(home, run_id)
     run = folder.read()
     if run.state.active:
         raise ConflictError(f"Run {run.id} is {run.state}.", "Watch it, or cancel it first.")
     if run.state is State.DONE:
         raise RunError(f"Run {run.id} is done; there is nothing to resume.", "Start a new one.")
-    return _spawn(home, folder)
+    return folder
 
 
 def cancel(home: Home, run_id: str, *, force: bool = False) -> Run:

@@ -13,7 +13,8 @@ LAYERS = [
     {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "denoisers", "dynamics"},
     {"semantic", "candidates", "judges", "train"},
     {"pipeline", "compare", "doctor"},
-    {"jobs", "console"},
+    {"jobs"},
+    {"cli"},
     {"__main__"},
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,58 @@
+"""The command line: `python -m core --help`."""
+
+import json
+import logging
+import sys
+
+import typer
+from rich.logging import RichHandler
+
+from core.cli import data, labels, work
+from core.cli.console import HomeOption, errors
+from core.errors import SettingsError, WinnowError
+
+app = typer.Typer(
+    name="winnow",
+    help="Winnow: tell hard positives from noisy ones in a click log, and train a recommender on what remains.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data.app)
+app.add_typer(work.app)
+app.add_typer(labels.app, name="labels")
+
+
+@app.callback()
+def main(context: typer.Context, home: HomeOption = None) -> None:
+    context.obj = home
+
+
+def run(arguments: list[str]) -> int:
+    """Carry out one command line. Exit codes: 0 done, 1 it could not be done, 2 it was asked wrongly."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=errors, show_path=False)])
+    if "work" in arguments[:3]:  # the stderr of a job's process is its log
+        logging.getLogger("core").setLevel(logging.INFO)
+    try:
+        return app(arguments, prog_name="python -m core", standalone_mode=False) or 0
+    except SettingsError as error:
+        return _fail(arguments, error.message, error.hint, 2)
+    except WinnowError as error:
+        return _fail(arguments, error.message, error.hint, 1)
+    except typer.TyperException as error:
+        return _fail(arguments, error.format_message(), "See python -m core --help.", error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(arguments, "Stopped.", "", 1)
+
+
+def _fail(arguments: list[str], message: str, hint: str, code: int) -> int:
+    if "--json" in arguments:
+        typer.echo(json.dumps({"error": message, "hint": hint}, ensure_ascii=False))
+    else:
+        errors.print(f"{message} {hint}".strip(), style="red", highlight=False, markup=False)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The command line, in parts; `core.__main__` puts them together."""

@@ -1,0 +1,155 @@
+"""How the command line speaks: options made from settings, one JSON object on request, progress bars, errors with hints."""
+
+import inspect
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic.fields import FieldInfo
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from core import datasets, runs
+from core.artifacts import Home
+from core.errors import NotFoundError, SettingsError
+from core.settings import Settings
+
+errors = Console(stderr=True)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", envvar="WINNOW_HOME", help="Folder with all data: datasets, runs, database. Default: data/ beside the code."
+    ),
+]
+DatasetOption = Annotated[
+    str | None, typer.Option("--dataset", "-d", help="Name of the dataset; may be left out when there is only one.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
+
+
+class Output:
+    """Where a command's answer goes: JSON for programs, tables and sentences for people."""
+
+    def __init__(self, home: Home, as_json: bool) -> None:
+        self.home = home
+        self.as_json = as_json
+        self._console = Console()
+
+    def answer(self, value: Any, *, text: str | Table | None = None) -> None:
+        """The command's result; people see `text` instead when there is one."""
+        if self.as_json or text is None:
+            typer.echo(json.dumps(plain(value), ensure_ascii=False, indent=None if self.as_json else 2, allow_nan=False))
+        else:
+            self._console.print(text, highlight=False)
+
+    def note(self, sentence: str) -> None:
+        """Something a person should know beside the result; on stderr, so that pipes stay clean."""
+        if not self.as_json:
+            errors.print(sentence, highlight=False, markup=False)
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[runs.Progress], None]]:
+        """A bar on a terminal, nothing elsewhere."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(),
+        )
+        with Progress(
+            *columns, TextColumn("{task.fields[note]}"), console=errors, disable=self.as_json or not errors.is_terminal
+        ) as bar:
+            task = bar.add_task("starting", total=None, note="")
+
+            def show(progress: runs.Progress) -> None:
+                bar.update(
+                    task, description=progress.phase, completed=progress.done, total=progress.total or None, note=progress.message
+                )
+
+            yield show
+
+
+def dataset_name(home: Home, name: str | None) -> str:
+    """The named dataset, or the only one."""
+    if name:
+        return datasets.info(home, name).name
+    names = [info.name for info in datasets.listing(home)]
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise NotFoundError("There is no dataset yet.", "Make one: python -m core demo, or python -m core import PATH.")
+    raise SettingsError("Which dataset?", f"Give --dataset; there are: {', '.join(names)}.")
+
+
+def plain(value: Any) -> Any:
+    """JSON-ready: NaN and infinity become null, paths text, numpy numbers Python's."""
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if hasattr(value, "item") and not isinstance(value, str):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def table(title: str, columns: list[str], rows: list[list[object]]) -> Table:
+    """A table whose first column reads from the left, the others from the right."""
+    made = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else "" if cell is None else str(cell) for cell in row))
+    return made
+
+
+def command(
+    app: typer.Typer, name: str, *models: type[Settings], skip: tuple[str, ...] = (), **extra: Any
+) -> Callable[[Callable], Callable]:
+    """Register a function as a command with `--home` and `--json`, and an option for every field of the settings models.
+
+    The function gets an Output first, then an instance of each model, then its own parameters by name. Fields named in
+    `skip` get no option.
+    """
+
+    def register(function: Callable) -> Callable:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1 + len(models) :]
+        made = [_option(name, field) for model in models for name, field in model.model_fields.items() if name not in skip]
+
+        def run(context: typer.Context, home: Path | None, json: bool, **given: Any) -> None:
+            output = Output(Home.at(home or context.find_root().obj), json)
+            chosen = {name: value for name, value in given.items() if value is not None}
+            filled = [model.checked(**{f: chosen[f] for f in model.model_fields if f in chosen}) for model in models]
+            function(output, *filled, **{p.name: given[p.name] for p in own})
+
+        parameters = [
+            inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+            *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own),
+            *made,
+            inspect.Parameter("home", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=HomeOption),
+            inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption),
+        ]
+        run.__signature__ = inspect.Signature(parameters)
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        run.__doc__ = function.__doc__
+        run.__name__ = function.__name__
+        app.command(name, **extra)(run)
+        return function
+
+    return register
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    """None means "not given", so that a preset or the model's own default can fill it; the help shows the default."""
+    shown = False if field.default is None else str(field.default)
+    option = typer.Option(f"--{name.replace('_', '-')}", help=field.description, show_default=shown)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[field.annotation | None, option]
+    )

@@ -1,0 +1,131 @@
+"""Commands on labels: what stands, what people decide, versions, files."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core import datasets, labels, pipeline
+from core.cli.console import DatasetOption, Output, command, dataset_name, table
+from core.errors import SettingsError
+from core.store import Store
+
+app = typer.Typer(help="What pairs are, by judges and by people.", no_args_is_help=True, rich_markup_mode=None)
+
+AnnotatorOption = Annotated[
+    str, typer.Option("--annotator", envvar=["WINNOW_ANNOTATOR", "USER"], help="Who decides; kept with every decision.")
+]
+
+
+@command(app, "show")
+def labels_show(
+    output: Output,
+    dataset: DatasetOption = None,
+    version: Annotated[str | None, typer.Option(help="A frozen version; what stands now when left out.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only this user's pairs.")] = None,
+    item: Annotated[str | None, typer.Option(help="Only this item's pairs.")] = None,
+    limit: Annotated[int, typer.Option(help="Rows at most; 0: all.")] = 50,
+) -> None:
+    """Show the labels: how many of each kind, and pair by pair who says so.
+
+    Example: python -m core labels show --dataset demo --version v1
+    """
+    name = dataset_name(output.home, dataset)
+    store = Store.open(output.home)
+    if version:
+        rows = store.version(name, version)
+    else:
+        data = datasets.load(output.home, name)
+        rows = labels.to_frame(data, store.labels(data))
+    for column, wanted in (("user_id", user), ("item_id", item)):
+        rows = rows[rows[column] == wanted] if wanted is not None else rows
+    counts = rows["label"].value_counts().to_dict()
+    shown = rows.head(limit) if limit else rows
+    versions = store.versions(name)["version"].tolist()
+    told = ", ".join(f"{n} {label}" for label, n in counts.items()) or "no labels yet"
+    output.note(f"{name}: {told}. Versions: {', '.join(versions) or 'none'}.")
+    output.answer(
+        {"dataset": name, "version": version, "counts": counts, "versions": versions, "labels": shown.to_dict("records")},
+        text=table("Labels", list(shown.columns), shown.to_numpy().tolist()),
+    )
+
+
+ANSWERS = {"yes": "yes", "relevant": "yes", "hard": "yes", "no": "no", "noisy": "no", "unsure": "unsure"}
+
+
+@command(app, "set")
+def labels_set(
+    output: Output,
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    item: Annotated[str, typer.Argument(help="The item's id.")],
+    relevant: Annotated[str, typer.Argument(help="Is the item relevant to the user? yes, no or unsure.")],
+    dataset: DatasetOption = None,
+    annotator: AnnotatorOption = "anonymous",
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason code.")] = "",
+) -> None:
+    """Decide about a pair: a person's answer beats every judge's. Nothing is overwritten; undo it with `labels undo`.
+
+    Example: python -m core labels set u17 i42 no --dataset demo --note "clicked by mistake"
+    """
+    if relevant not in ANSWERS:
+        raise SettingsError(f"{relevant!r} is no answer.", "Say yes (relevant), no (not relevant) or unsure.")
+    name = dataset_name(output.home, dataset)
+    data = datasets.load(output.home, name)
+    labels.known_pair(data, user, item)
+    store = Store.open(output.home)
+    [decision] = store.decide(name, [(user, item)], ANSWERS[relevant], annotator=annotator, note=note, reason=reason)
+    now = labels.to_frame(data, store.labels(data))
+    now = now[(now["user_id"] == user) & (now["item_id"] == item)].to_dict("records")
+    told = f"{user} - {item}: {now[0]['label'] if now else 'clean'} ({annotator})."
+    output.answer({"decision": asdict(decision), "label": now[0] if now else None}, text=told)
+
+
+@command(app, "undo")
+def labels_undo(
+    output: Output,
+    dataset: DatasetOption = None,
+    annotator: Annotated[str | None, typer.Option(help="Only this person's last decision; anybody's when left out.")] = None,
+) -> None:
+    """Take back the last decision (or the whole batch it was part of). The log keeps both."""
+    undone = Store.open(output.home).undo(dataset_name(output.home, dataset), annotator=annotator)
+    output.answer({"undone": [asdict(row) for row in undone]}, text=f"Took back {len(undone)} decision(s).")
+
+
+@command(app, "freeze")
+def labels_freeze(
+    output: Output,
+    dataset: DatasetOption = None,
+    annotator: AnnotatorOption = "anonymous",
+    note: Annotated[str, typer.Option(help="What this version is.")] = "",
+) -> None:
+    """Keep the labels as they stand now as a version that never changes; `train --labels v1` uses it."""
+    name = dataset_name(output.home, dataset)
+    version = pipeline.freeze(output.home, name, annotator=annotator, note=note)
+    output.answer({"dataset": name, "version": version}, text=f"Labels of {name} are kept as {version}.")
+
+
+@command(app, "export")
+def labels_export(
+    output: Output,
+    path: Annotated[Path, typer.Argument(help="CSV file to write.")],
+    dataset: DatasetOption = None,
+) -> None:
+    """Write every decision with its annotator, time and note to a CSV file."""
+    name = dataset_name(output.home, dataset)
+    n = labels.export_decisions(Store.open(output.home).decisions(name), path)
+    output.answer({"dataset": name, "path": path, "decisions": n}, text=f"Wrote {n} decisions to {path}.")
+
+
+@command(app, "import")
+def labels_import(
+    output: Output,
+    path: Annotated[Path, typer.Argument(help="A CSV file that `labels export` wrote.")],
+    dataset: DatasetOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+) -> None:
+    """Append decisions from a file; those that are already there are left alone."""
+    name = dataset_name(output.home, dataset)
+    result = labels.import_decisions(Store.open(output.home), datasets.load(output.home, name), path, dry_run=dry_run)
+    output.answer(asdict(result), text=str(result))

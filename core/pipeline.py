@@ -1,0 +1,197 @@
+"""The whole way in order; the only module that knows all steps.
+
+train -> candidates -> judge -> labels (and people's decisions) -> freeze -> train on the refined graph. Each step that
+takes long is carried out on a run folder (core.jobs), reads what earlier steps left, and can be carried out again.
+"""
+
+import platform
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from core import datasets, labels, runs
+from core.artifacts import Home
+from core.errors import RunError
+from core.records import Dataset, LabelSet
+from core.runs import Progress, RunFolder
+from core.settings import CandidateSettings, JudgeSettings, Settings, TrainSettings
+from core.store import Store
+
+if TYPE_CHECKING:
+    from core.train import Epoch
+
+Report = Callable[[Progress], None]
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A kind of run: the settings it takes, and what carries it out and returns the run's result."""
+
+    settings: type[Settings]
+    carry_out: Callable[[Home, RunFolder, Report, Stop], dict[str, Any]]
+
+
+def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any]:
+    """What a run's manifest says beside its settings. Raises for whatever would make the run fail for sure."""
+    info = datasets.info(home, dataset_name)
+    written = {"dataset_fingerprint": info.fingerprint, "versions": _versions()}
+    if isinstance(settings, TrainSettings):
+        _check_training(settings)
+        if settings.labels:
+            written["label_fingerprint"] = _label_fingerprint(Store.open(home), dataset_name, settings.labels)
+    elif isinstance(settings, CandidateSettings):
+        if settings.run:
+            runs.folder(home, settings.run).embeddings()
+        else:
+            runs.newest_trained(home, dataset_name)
+    elif isinstance(settings, JudgeSettings):
+        from core import candidates
+
+        candidates.load(home, datasets.load(home, dataset_name))
+    return written
+
+
+def current_labels(home: Home, dataset: Dataset) -> LabelSet:
+    """What every examined pair is, by all judgments and decisions as they stand now."""
+    return Store.open(home).labels(dataset)
+
+
+def freeze(home: Home, dataset_name: str, *, annotator: str, note: str = "") -> str:
+    """Keep the labels as they stand now as an immutable version ("v1", "v2" ...), which a training can name."""
+    dataset = datasets.load(home, dataset_name)
+    rows = labels.to_frame(dataset, current_labels(home, dataset))
+    if not len(rows):
+        raise RunError(f"No pair of {dataset_name!r} has a label yet.", "Judge some candidates, or decide about a pair, first.")
+    return Store.open(home).freeze(dataset_name, rows, annotator=annotator, note=note)
+
+
+# torch, sentence-transformers and scikit-learn take seconds to import: the steps below import what needs them when they
+# run, so that listing, labelling and the app's start stay quick.
+
+
+def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
+    from core import train
+    from core.evaluate import evaluate
+
+    run = folder.read()
+    settings = TrainSettings.checked(**run.settings)
+    dataset = _unchanged(home, run)
+    version_labels = None
+    if settings.labels:
+        version_labels = labels.from_frame(dataset, Store.open(home).version(dataset.name, settings.labels))
+    folder.keep_metrics(train.checkpoint_epoch(folder.checkpoint))
+    fit = train.fit(
+        dataset.train,
+        dataset.valid,
+        dataset.n_users,
+        dataset.n_items,
+        settings,
+        version_labels,
+        checkpoint=folder.checkpoint,
+        on_epoch=_EpochNotes(folder, report, settings.epochs),
+        should_stop=stop,
+    )
+    done = {"epochs": fit.epochs, "best_epoch": fit.best_epoch}
+    if fit.stopped:
+        return done
+    folder.save_embeddings(fit.embeddings)
+    folder.save_losses(fit.losses)
+    reports = {"test": evaluate(fit.embeddings, dataset.test, [dataset.train, dataset.valid])}
+    if fit.valid:
+        reports["valid"] = fit.valid
+    for split, one in reports.items():
+        folder.save_report(split, one)
+    folder.checkpoint.unlink(missing_ok=True)
+    report(Progress("done", fit.epochs, fit.epochs, f"best epoch {fit.best_epoch}"))
+    return done | {"metrics": {split: one.means() for split, one in reports.items()}}
+
+
+class _EpochNotes:
+    """Writes each epoch down and reports how long the rest may take: at most, for training may stop early."""
+
+    def __init__(self, folder: RunFolder, report: Report, epochs: int) -> None:
+        self.folder, self.report, self.epochs = folder, report, epochs
+        self.recent: deque[float] = deque(maxlen=20)
+
+    def __call__(self, epoch: "Epoch") -> None:
+        self.folder.append_metrics(vars(epoch))
+        self.recent.append(epoch.seconds)
+        left_s = (self.epochs - epoch.epoch) * sum(self.recent) / len(self.recent)
+        self.report(Progress("training", epoch.epoch, self.epochs, f"loss {sum(epoch.loss.values()):.4f}", left_s))
+
+
+def _find_candidates(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
+    from core import candidates, semantic
+
+    run = folder.read()
+    settings = CandidateSettings.checked(**run.settings)
+    dataset = _unchanged(home, run)
+    base = runs.folder(home, settings.run or runs.newest_trained(home, dataset.name).id)
+    report(Progress("reading the texts", 0, 2))
+    encoded = semantic.encode_items(dataset, settings, home.cache)
+    report(Progress("looking for doubtful pairs", 1, 2, encoded.name))
+    found = candidates.find(dataset, base.embeddings(), base.losses(), encoded.vectors, settings)
+    identifier = candidates.save(home, dataset, found, settings, base.id)
+    report(Progress("done", 2, 2))
+    observed = int(found.observed.sum())
+    counts = {"n": len(found), "observed": observed, "unobserved": len(found) - observed}
+    return {"candidates": identifier, "run": base.id, "encoder": encoded.name, "why": encoded.why} | counts
+
+
+def _judge(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
+    from core import candidates, judges
+
+    run = folder.read()
+    settings = JudgeSettings.checked(**run.settings)
+    dataset = _unchanged(home, run)
+    asked, _ = candidates.load(home, dataset)
+    store = Store.open(home)
+    judge = judges.make(settings, dataset, home.cache)
+    summary = judges.run(
+        store,
+        dataset,
+        asked,
+        judge,
+        settings,
+        progress=lambda done, total, message: report(Progress("judging", done, total, message)),
+        should_stop=stop,
+    )
+    return vars(summary)
+
+
+STEPS = {
+    "train": Step(TrainSettings, _train),
+    "candidates": Step(CandidateSettings, _find_candidates),
+    "judge": Step(JudgeSettings, _judge),
+}
+
+
+def _unchanged(home: Home, run: runs.Run) -> Dataset:
+    dataset = datasets.load(home, run.dataset)
+    if dataset.fingerprint != run.dataset_fingerprint:
+        raise RunError(f"Dataset {run.dataset!r} was imported anew since this run was made.", "Start a new run.")
+    return dataset
+
+
+def _check_training(settings: TrainSettings) -> None:
+    from core.backbones import BACKBONES
+    from core.denoisers import DENOISERS
+    from core.train import pick_device
+
+    BACKBONES[settings.backbone], DENOISERS[settings.denoiser]
+    pick_device(settings.device)
+
+
+def _label_fingerprint(store: Store, dataset_name: str, name: str) -> str:
+    store.version(dataset_name, name)  # says what there is when it is not there
+    versions = store.versions(dataset_name)
+    return versions.loc[versions["version"] == name, "fingerprint"].item()
+
+
+def _versions() -> dict[str, str]:
+    """Of everything whose change could change a number."""
+    names = ("torch", "numpy", "scipy", "scikit-learn", "sentence-transformers")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
