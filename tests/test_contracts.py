@@ -1,0 +1,44 @@
+"""What every member of a registry must do, whoever adds it."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from core.backbones import BACKBONES
+from core.denoisers import DENOISERS
+from core.errors import SettingsError
+from core.evaluate import evaluate
+from core.settings import TRAIN_PRESETS, TrainSettings
+from core.train import fit
+
+
+@pytest.mark.parametrize(("backbone", "denoiser"), list(itertools.product(BACKBONES.names(), DENOISERS.names())))
+def test_every_backbone_learns_the_planted_groups_with_every_denoiser(planted, backbone: str, denoiser: str) -> None:  # noqa: ANN001
+    settings = TrainSettings(backbone=backbone, denoiser=denoiser, dim=16, epochs=40, min_epochs=40, batch_size=128)
+    result = fit(planted.train, planted.valid, planted.n_users, planted.n_items, settings)
+    assert result.embeddings.user.shape == (planted.n_users, 16)
+    assert result.embeddings.item.dtype == np.float32
+    assert evaluate(result.embeddings, planted.test, [planted.train, planted.valid]).means()["recall@10"] > 0.8
+
+
+@pytest.mark.parametrize("registry", [BACKBONES, DENOISERS], ids=lambda registry: registry.family)
+def test_every_member_explains_itself_and_an_unknown_name_lists_the_choices(registry) -> None:  # noqa: ANN001
+    for name in registry.names():
+        assert registry[name].__doc__
+    with pytest.raises(SettingsError, match=registry.names()[0]):
+        registry["no such thing"]
+
+
+@pytest.mark.parametrize("preset", TRAIN_PRESETS)
+def test_every_preset_is_valid(preset: str) -> None:
+    TrainSettings.checked(**TRAIN_PRESETS[preset])
+
+
+def test_every_setting_has_a_sentence() -> None:
+    from core import settings
+
+    models = [value for value in vars(settings).values() if isinstance(value, type) and issubclass(value, settings.Settings)]
+    for model in models:
+        for name, field in model.model_fields.items():
+            assert field.description and field.description.endswith("."), f"{model.__name__}.{name}"
