@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.errors import NotFoundError
 from core.records import Dataset, Interactions, Label, LabelSet, Rating, Source
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,15 @@ def positions(dataset: Dataset, pairs: pd.DataFrame) -> tuple[np.ndarray, np.nda
     )
     user, item = found
     return user, item
+
+
+def known_pair(dataset: Dataset, user_id: str, item_id: str) -> tuple[int, int]:
+    """Positions of one pair; NotFoundError when the dataset knows no such user or item."""
+    user, item = positions(dataset, pd.DataFrame({"user_id": [user_id], "item_id": [item_id]}))
+    for place, kind, name in ((user[0], "user", user_id), (item[0], "item", item_id)):
+        if place < 0:
+            raise NotFoundError(f"Dataset {dataset.name!r} has no {kind} {name!r}.", "Check the id; it is case-sensitive.")
+    return int(user[0]), int(item[0])
 
 
 def held_out(dataset: Dataset, codes: np.ndarray) -> np.ndarray:

@@ -1,0 +1,195 @@
+"""Which pairs are doubtful enough to ask about: clicks that the model finds unlikely, and unseen items that it finds likely."""
+
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core import labels, semantic
+from core.artifacts import Home, atomic, read_json, write_json
+from core.errors import NotFoundError
+from core.records import Candidates, Dataset, Embeddings, Interactions
+from core.settings import CandidateSettings
+
+BLOCK_SCORES = 8_000_000
+"""Scores held at once while all items are ranked for a block of users."""
+
+
+def find(
+    dataset: Dataset,
+    embeddings: Embeddings,
+    losses: dict[str, np.ndarray] | None,
+    vectors: np.ndarray | None,
+    settings: CandidateSettings,
+) -> Candidates:
+    """Doubtful pairs under the budget, most doubtful first, observed and unobserved ones in turn by their shares.
+
+    losses: as RunFolder.losses() gives them (`mean` is used), or None; vectors: item texts (n_items, dim), or None, then
+    `semantic` is NaN. Neither text nor truth takes part in the choice.
+
+    Observed: of each user's n train positives the floor(bottom_share * n) lowest-scored, so that no user can lose all.
+    Their doubt is the mean of two ranks in [0, 1]: how low the score is among the user's own positives, and how high the
+    loss averaged over training is among all. The averaged loss tells more than the final one (recorded, costs nothing).
+    Unobserved: of each user the top_k best-scored items that are not in train, valid or test, nor disliked. Their doubt is
+    the share of the user's own positives that score lower. A share of the budget that one kind cannot fill goes to the other.
+    """
+    positives, positive_scores = _low_positives(dataset.train, embeddings, losses, settings.bottom_share)
+    negatives, negative_scores = _high_negatives(dataset, embeddings, settings.top_k)
+    n_positives, n_negatives = _shares(len(positives[0]), len(negatives[0]), settings)
+    turn = np.concatenate([(np.arange(n) + 0.5) / max(n, 1) for n in (n_positives, n_negatives)])
+    order = np.argsort(turn, kind="stable")
+    user = np.concatenate([positives[0][:n_positives], negatives[0][:n_negatives]])[order]
+    item = np.concatenate([positives[1][:n_positives], negatives[1][:n_negatives]])[order]
+    score = np.concatenate([positive_scores[:n_positives], negative_scores[:n_negatives]])[order]
+    no_text = np.full(len(user), np.nan, np.float32)
+    return Candidates(
+        user=user,
+        item=item,
+        observed=order < n_positives,
+        score=score,
+        loss=_mean_losses(dataset, losses, user, item),
+        semantic=no_text if vectors is None else semantic.text_relevance(vectors, dataset.train, user, item),
+    )
+
+
+def save(home: Home, dataset: Dataset, found: Candidates, settings: CandidateSettings, run_id: str, **about: Any) -> str:
+    """Keep candidates by raw ids; returns their id. `about` goes into the info (who encoded the texts, and why)."""
+    when = datetime.now(UTC)
+    identifier = f"{when:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
+    folder = _folder(home, dataset.name)
+    columns = {name: getattr(found, name) for name in ("observed", "score", "loss", "semantic")}
+    rows = pd.DataFrame({"user_id": dataset.user_ids[found.user], "item_id": dataset.item_ids[found.item], **columns})
+    with atomic(folder / f"{identifier}.parquet") as temporary:
+        rows.to_parquet(temporary, index=False)
+    info = {"id": identifier, "dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "run": run_id}
+    info |= {
+        "settings": settings.model_dump(mode="json"),
+        "at": time.time(),
+        "n": len(found),
+        "observed": int(found.observed.sum()),
+    }
+    write_json(folder / f"{identifier}.json", info | about)
+    return identifier
+
+
+def load(home: Home, dataset: Dataset, identifier: str | None = None) -> tuple[Candidates, dict[str, Any]]:
+    """Candidates (the newest when no id is given) for the dataset as it is now, and their info.
+
+    `observed` is what the dataset says now; pairs that it no longer knows, or holds out in valid or test, are left out.
+    """
+    known = sorted(path.stem for path in _folder(home, dataset.name).glob("*.json"))
+    if not known:
+        hint = f"Find some: python -m core candidates --dataset {dataset.name}."
+        raise NotFoundError(f"Dataset {dataset.name!r} has no candidates yet.", hint)
+    if identifier is not None and identifier not in known:
+        raise NotFoundError(f"Dataset {dataset.name!r} has no candidates {identifier!r}.", f"There are: {', '.join(known)}.")
+    chosen = _folder(home, dataset.name) / (identifier or known[-1])
+    rows = pd.read_parquet(chosen.with_suffix(".parquet"))
+    user, item = labels.positions(dataset, rows)
+    codes = np.where((user >= 0) & (item >= 0), user.astype(np.int64) * dataset.n_items + item, -1)
+    columns = {name: rows[name].to_numpy(np.float32) for name in ("score", "loss", "semantic")}
+    observed = labels.among(codes, dataset.train, dataset.n_items)
+    found = Candidates(user=user.astype(np.int32), item=item.astype(np.int32), observed=observed, **columns)
+    return found.where((codes >= 0) & ~labels.held_out(dataset, codes)), read_json(chosen.with_suffix(".json"))
+
+
+def _folder(home: Home, dataset_name: str) -> Path:
+    return home.path / "candidates" / dataset_name
+
+
+def _shares(n_positives: int, n_negatives: int, settings: CandidateSettings) -> tuple[int, int]:
+    """How many of each kind the budget takes."""
+    wanted = round(settings.budget * settings.positive_share)
+    positives = min(n_positives, max(wanted, settings.budget - n_negatives))
+    return positives, min(n_negatives, settings.budget - positives)
+
+
+def _low_positives(
+    train: Interactions, embeddings: Embeddings, losses: dict[str, np.ndarray] | None, share: float
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """(user, item) and scores of each user's lowest-scored positives, most doubtful first."""
+    scores = pair_scores(embeddings, train.user, train.item)
+    rank, size = _rank_within(train.user, scores)
+    lowness = 1 - rank / np.maximum(size - 1, 1)
+    doubt = lowness
+    if losses is not None:
+        of_pair = _mean_of_pairs(losses, train, len(embeddings.item))
+        doubt = (lowness + pd.Series(of_pair).rank(pct=True).fillna(0.5).to_numpy()) / 2
+    kept = np.flatnonzero(rank < np.floor(share * size + 1e-9))
+    kept = kept[np.lexsort((train.item[kept], train.user[kept], -doubt[kept]))]
+    return (train.user[kept].astype(np.int32), train.item[kept].astype(np.int32)), scores[kept]
+
+
+def _high_negatives(dataset: Dataset, embeddings: Embeddings, top_k: int) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """(user, item) and scores of each user's best-scored unobserved items, most doubtful first."""
+    k = min(top_k, dataset.n_items)
+    known = [part for part in (dataset.train, dataset.valid, dataset.test, dataset.disliked) if part is not None]
+    seen = np.unique(np.concatenate([part.codes(dataset.n_items) for part in known]))
+    users = np.flatnonzero(np.bincount(dataset.train.user, minlength=dataset.n_users)) if k else np.zeros(0, np.int64)
+    parts = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0))]
+    block = max(1, BLOCK_SCORES // max(dataset.n_items, 1))
+    for start in range(0, len(users), block):
+        parts.append(_top_of_block(users[start : start + block], dataset.train, embeddings, seen, k))
+    user, item, score, doubt = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.lexsort((item, user, -score, -doubt))
+    return (user[order], item[order]), score[order]
+
+
+def _top_of_block(
+    users: np.ndarray, train: Interactions, embeddings: Embeddings, seen: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """user, item, score, doubt (m,) of the k best unseen items of each of `users` (consecutive, ascending)."""
+    n_items = len(embeddings.item)
+    scores = embeddings.user[users] @ embeddings.item.T
+    own = np.flatnonzero(np.isin(train.user, users))
+    own_scores = np.full((len(users), np.bincount(train.user[own]).max()), np.inf, np.float32)
+    rank, _ = _rank_within(train.user[own], np.zeros(len(own)))
+    row = np.searchsorted(users, train.user[own])
+    own_scores[row, rank] = scores[row, train.item[own]]
+    first, last = np.searchsorted(seen, [users[0] * np.int64(n_items), (users[-1] + 1) * np.int64(n_items)])
+    known = seen[first:last]
+    known = known[np.isin(known // n_items, users)]
+    scores[np.searchsorted(users, known // n_items), known % n_items] = -np.inf
+    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    best_scores = np.take_along_axis(scores, best, axis=1)
+    doubt = (own_scores[:, None, :] < best_scores[:, :, None]).sum(axis=2) / np.isfinite(own_scores).sum(axis=1)[:, None]
+    there = np.isfinite(best_scores)
+    user = np.broadcast_to(users[:, None], best.shape)[there]
+    return user.astype(np.int32), best[there].astype(np.int32), best_scores[there].astype(np.float32), doubt[there]
+
+
+def pair_scores(embeddings: Embeddings, user: np.ndarray, item: np.ndarray) -> np.ndarray:
+    """embeddings.score for any number of pairs (n,), float32, in blocks that keep memory small."""
+    scores = np.empty(len(user), np.float32)
+    block = max(1, BLOCK_SCORES // max(embeddings.user.shape[1], 1))
+    for start in range(0, len(user), block):
+        part = slice(start, start + block)
+        scores[part] = embeddings.score(user[part], item[part])
+    return scores
+
+
+def _rank_within(group: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rank (n,) of each value in its group, 0 for the lowest, and the group's size (n,)."""
+    order = np.lexsort((values, group))
+    sizes = np.bincount(group)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    rank = np.empty(len(group), np.int64)
+    rank[order] = np.arange(len(group)) - starts[group[order]]
+    return rank, sizes[group]
+
+
+def _mean_of_pairs(losses: dict[str, np.ndarray], pairs: Interactions, n_items: int) -> np.ndarray:
+    """The recorded loss averaged over training of each pair (n,), NaN where there is none."""
+    recorded = Interactions(losses["user"], losses["item"]).codes(n_items)
+    means = pd.Series(losses["mean"], index=recorded)
+    return means[~means.index.duplicated()].reindex(pairs.codes(n_items)).to_numpy(np.float32)
+
+
+def _mean_losses(dataset: Dataset, losses: dict[str, np.ndarray] | None, user: np.ndarray, item: np.ndarray) -> np.ndarray:
+    if losses is None:
+        return np.full(len(user), np.nan, np.float32)
+    return _mean_of_pairs(losses, Interactions(user, item), dataset.n_items)
