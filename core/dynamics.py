@@ -74,16 +74,30 @@ class Band:
     n: int  # interactions in it
 
 
+def place_of(pairs: Interactions, user: np.ndarray, item: np.ndarray, n_items: int) -> np.ndarray:
+    """Where each of `pairs` (n,) stands among the pairs (user, item) (m,): int64 (n,), -1 where it does not."""
+    known = user.astype(np.int64) * n_items + item
+    if not len(known):
+        return np.full(len(pairs), -1)
+    order = np.argsort(known, kind="stable")
+    wanted = pairs.codes(n_items)
+    place = order[np.minimum(np.searchsorted(known[order], wanted), len(order) - 1)]
+    return np.where(known[place] == wanted, place, -1)
+
+
 def codes_of(pairs: Interactions, user: np.ndarray, item: np.ndarray, label: np.ndarray, n_items: int) -> np.ndarray:
     """The label of each of `pairs` (n,), looked up among labelled pairs (m,); int8 (n,), CLEAN where none is known."""
-    labelled = user.astype(np.int64) * n_items + item
-    order = np.argsort(labelled, kind="stable")
+    place = place_of(pairs, user, item, n_items)
     found = np.full(len(pairs), Label.CLEAN, np.int8)
-    if len(order):
-        wanted = pairs.codes(n_items)
-        place = np.minimum(np.searchsorted(labelled[order], wanted), len(order) - 1)
-        known = labelled[order][place] == wanted
-        found[known] = label[order][place[known]]
+    found[place >= 0] = label[place[place >= 0]]
+    return found
+
+
+def loss_of(pairs: Interactions, losses: dict[str, np.ndarray], n_items: int, statistic: str = "mean") -> np.ndarray:
+    """The recorded loss of each of `pairs` (n,), from what a run folder gives: float32 (n,), NaN where none was recorded."""
+    place = place_of(pairs, losses["user"], losses["item"], n_items)
+    found = np.full(len(pairs), np.nan, np.float32)
+    found[place >= 0] = losses[statistic][place[place >= 0]]
     return found
 
 

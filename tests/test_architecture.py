@@ -11,7 +11,7 @@ LAYERS = [
     {"errors", "records", "rng", "losses", "metrics"},
     {"registry", "settings", "graph", "sampling", "splits", "labels", "agreement", "prompts", "artifacts", "migrations"},
     {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "denoisers", "dynamics"},
-    {"semantic", "candidates", "judges", "train"},
+    {"semantic", "candidates", "judges", "train", "browse"},
     {"pipeline", "compare", "doctor"},
     {"jobs"},
     {"cli"},

@@ -1,0 +1,143 @@
+"""What the Compare page is made of."""
+
+import pandas as pd
+import streamlit as st
+
+from app import charts, state, widgets, words
+from core import runs
+from core.compare import Comparison
+from core.runs import Run
+
+MAIN = ("recall@20", "ndcg@20", "precision@20", "hit@20", "mrr@20", "recall@10", "ndcg@10")
+TILES = ("recall@20", "ndcg@20", "precision@20", "mrr@20")
+QUIET = {"labels", "label content", "seed"}
+"""Settings that may differ without a warning: that they differ is the point."""
+
+
+def choose(dataset: str) -> tuple[Run, Run] | None:
+    """Two finished trainings; at first the newest one and the newest without labels."""
+    trained = {run.id: run for run in state.trained(dataset)}
+    if len(trained) < 2:
+        return None
+    ids = list(trained)
+    newest = ids[0]
+    plain = next((run.id for run in trained.values() if not run.settings.get("labels") and run.id != newest), ids[1])
+    for key, default in (("a", plain), ("b", newest)):
+        asked = st.query_params.get(key) or st.session_state.get(f"compare_{key}")
+        st.session_state[f"compare_{key}"] = asked if asked in trained else default
+    left, right = st.columns(2, gap="medium")
+    for key, column, label in (("a", left, "A: before"), ("b", right, "B: after")):
+        with column:
+            st.selectbox(
+                label,
+                ids,
+                format_func=lambda run_id: words.run_label(trained[run_id]),
+                key=f"compare_{key}",
+                on_change=_moved,
+                args=(key,),
+            )
+            st.query_params[key] = st.session_state[f"compare_{key}"]
+    return trained[st.session_state["compare_a"]], trained[st.session_state["compare_b"]]
+
+
+def _moved(key: str) -> None:
+    st.query_params[key] = st.session_state[f"compare_{key}"]
+
+
+def show(a: Run, b: Run) -> None:
+    if a.id == b.id:
+        widgets.note("A and B are the same training. Choose another one for B.")
+        return
+    with widgets.caught():
+        comparison = state.comparison(a.id, b.id)
+        verdict(comparison)
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            changes(comparison)
+            course(a, b)
+        with right:
+            settings(comparison)
+
+
+def verdict(comparison: Comparison) -> None:
+    """The main metrics, and a sentence that claims no more than the interval does."""
+    delta = comparison.metrics[MAIN[0]]
+    word = charts.metric_word(MAIN[0])
+    reach = f"{delta.delta:+.4f}, 95 % interval {delta.low:+.4f} to {delta.high:+.4f}"
+    if delta.clear:
+        sentence = f"B's {word} is {'higher' if delta.delta > 0 else 'lower'} on these test users ({reach})."
+    else:
+        sentence = f"No clear difference in {word} on these test users ({reach})."
+    widgets.section(sentence)
+    seeds = (
+        "One training each: another seed can shift both by a few thousandths, so repeat with other seeds before you rely on it."
+    )
+    st.caption(f"{comparison.n_users:,} test users, paired; the interval is from resampling users. {seeds}")
+    with st.grid(columns=len(TILES), min_column_width="10rem", gap="small"):
+        for name in TILES:
+            one = comparison.metrics[name]
+            meaning = f"A {one.a:.4f}, B {one.b:.4f}; difference {one.delta:+.4f} ({one.low:+.4f} to {one.high:+.4f})."
+            colour = "normal" if one.clear else "off"
+            st.metric(
+                f"{charts.metric_word(name)} of B",
+                f"{one.b:.4f}",
+                f"{one.delta:+.4f}",
+                delta_color=colour,
+                help=meaning,
+                border=True,
+            )
+
+
+def changes(comparison: Comparison) -> None:
+    names = [name for name in MAIN if name in comparison.metrics]
+    clear = sum(comparison.metrics[name].clear for name in names)
+    rows = [
+        {
+            "metric": charts.metric_word(name),
+            "A": delta.a,
+            "B": delta.b,
+            "change": delta.delta,
+            "from": delta.low,
+            "to": delta.high,
+            "interval leaves out 0": delta.clear,
+        }
+        for name, delta in comparison.metrics.items()
+    ]
+    finding = f"{clear} of {len(names)} metrics change clearly from A to B"
+    about = "Points with 95 % intervals over users; filled when the interval leaves out 0"
+    widgets.chart("changes", finding, charts.differences(comparison, names), pd.DataFrame(rows), about)
+
+
+def course(a: Run, b: Run) -> None:
+    rows = {name: runs.folder(state.home(), run.id).metrics()[0] for name, run in (("A", a), ("B", b))}
+    points = [
+        {"training": name, "epoch": row["epoch"], **row["valid"]}
+        for name, part in rows.items()
+        for row in part
+        if row.get("valid")
+    ]
+    epochs = [run.result.get("best_epoch", 0) for run in (a, b)]
+    finding = f"Validation peaks at epoch {epochs[0]} in A and {epochs[1]} in B"
+    widgets.chart("course", finding, charts.metric_of_runs(rows, MAIN[0]), pd.DataFrame(points), "Full ranking of all items")
+
+
+def settings(comparison: Comparison) -> None:
+    """What differs between the two, and a warning when it is more than the labels."""
+    with st.container(border=True, key="differences"):
+        st.markdown("**What differs**")
+        if not comparison.differences:
+            st.markdown(":gray[Nothing: same settings, same labels, same versions.]")
+        else:
+            rows = [{"setting": name, "A": _word(a), "B": _word(b)} for name, a, b in comparison.differences]
+            st.dataframe(pd.DataFrame(rows), hide_index=True, key="different_settings")
+        more = [name for name, _, _ in comparison.differences if name not in QUIET]
+        if more:
+            text = f"More than labels and seed differs ({', '.join(more)}), so the change cannot be put down to the labels alone."
+            st.warning(widgets.plain(text), icon=":material/balance:")
+        for name, run in (("A", comparison.a), ("B", comparison.b)):
+            took = words.duration(run.seconds)
+            st.caption(f"{name}: {widgets.plain(run.id)} · {run.result.get('epochs', 0)} epochs · {took}")
+
+
+def _word(value: object) -> str:
+    return "none" if value is None else str(value)

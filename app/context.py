@@ -1,0 +1,48 @@
+"""The context bar: which dataset, which training, and who is deciding. Everything below the sidebar refers to it."""
+
+import streamlit as st
+
+from app import state, widgets, words
+
+
+def brand() -> None:
+    st.markdown("## :material/grain: Winnow")
+
+
+def choose() -> None:
+    """Dataset, training and annotator; the first two are in every address."""
+    names = [info.name for info in state.infos()]
+    _complain("dataset", state.keep_valid(state.DATASET, names))
+    if names:
+        st.selectbox("Dataset", names, key=state.DATASET, on_change=_other_dataset)
+    trainings = {run.id: run for run in state.trained(state.dataset_name())}
+    _complain("finished training", state.keep_valid(state.RUN, list(trainings)))
+    if trainings:
+        st.selectbox(
+            "Training",
+            list(trainings),
+            format_func=lambda run_id: words.run_label(trainings[run_id]),
+            key=state.RUN,
+            help="The finished training that Losses, Pair and Judge look at; the newest is first.",
+        )
+    st.session_state.setdefault(state.ANNOTATOR, state.login_name())
+    st.text_input(
+        "Your name",
+        key=state.ANNOTATOR,
+        max_chars=60,
+        help="Stands beside every decision that you take.",
+        persist_state="session",
+    )
+
+
+def _other_dataset() -> None:
+    """The old training and the old list of pairs belong to the old dataset."""
+    st.session_state[state.RUN] = None
+    st.session_state.pop(state.PAIRS, None)
+
+
+def _complain(what: str, wanted: str | None) -> None:
+    if wanted:
+        st.warning(
+            f"There is no {what} {widgets.plain(wanted)} here; the first one is shown instead.", icon=":material/link_off:"
+        )

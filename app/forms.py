@@ -1,0 +1,94 @@
+"""A form from any settings model: names, bounds, choices and explanations come from it, so new settings show by themselves."""
+
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+import streamlit as st
+from pydantic.fields import FieldInfo
+
+from core.settings import Settings
+
+Choices = Mapping[str, Mapping[Any, str]]
+"""{field: {value: how it is shown}} for fields whose possible values are only known at work (runs, label versions, judges)."""
+
+
+def settings_form(
+    model: type[Settings], prefix: str, first: Iterable[str], *, choices: Choices | None = None, hidden: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Fields in `first` in that order, all others folded away; returns every value. Widget keys are `<prefix>_<field>`."""
+    first = [name for name in first if name in model.model_fields]
+    rest = [name for name in model.model_fields if name not in {*first, *hidden}]
+    values = {name: _field(model, name, prefix, choices or {}) for name in first}
+    if rest:
+        with (
+            st.expander("More settings", icon=":material/tune:", key=f"{prefix}_more"),
+            st.grid(columns=2, min_column_width="10rem"),
+        ):
+            values |= {name: _field(model, name, prefix, choices or {}) for name in rest}
+    return values
+
+
+def fill(model: type[Settings], prefix: str, values: Mapping[str, Any]) -> None:
+    """Set all widgets of a form: to `values` where given, else to the defaults (a preset was picked)."""
+    for name, field in model.model_fields.items():
+        st.session_state[f"{prefix}_{name}"] = values.get(name, field.default)
+
+
+def _field(model: type[Settings], name: str, prefix: str, choices: Choices) -> Any:
+    field = model.model_fields[name]
+    key = f"{prefix}_{name}"
+    value = st.session_state.setdefault(key, field.default)
+    label = field.title or name.replace("_", " ").capitalize()
+    kind, optional = _kind(field)
+    known = choices.get(name) or ({option: str(option) for option in get_args(kind)} if get_origin(kind) is Literal else None)
+    common: dict[str, Any] = {"key": key, "help": field.description, "persist_state": "session"}
+    if known:
+        if value not in known:
+            st.session_state[key] = next(iter(known))
+        return st.selectbox(label, list(known), format_func=lambda option: known[option], **common)
+    if kind is bool:
+        return st.toggle(label, **common)
+    if kind in (int, float):
+        return _number(label, kind, field, optional, common)
+    text = st.text_input(label, **common).strip()
+    return text or (None if optional else field.default)
+
+
+def _number(label: str, kind: type, field: FieldInfo, optional: bool, common: dict[str, Any]) -> Any:
+    low, high = _bounds(field, kind)
+    default = field.default or 0
+    step = 1 if kind is int else _step(float(default))
+    extra: dict[str, Any] = {"value": None, "placeholder": "no limit"} if optional else {}
+    form = {"format": "%g"} if kind is float else {}
+    return st.number_input(label, min_value=low, max_value=high, step=step, **form, **extra, **common)
+
+
+def _kind(field: FieldInfo) -> tuple[Any, bool]:
+    """The type without None, and whether None is allowed."""
+    if get_origin(field.annotation) in (Union, types.UnionType):
+        kinds = [part for part in get_args(field.annotation) if part is not type(None)]
+        return kinds[0], len(kinds) < len(get_args(field.annotation))
+    return field.annotation, False
+
+
+def _bounds(field: FieldInfo, kind: type) -> tuple[Any, Any]:
+    """Inclusive bounds as the number widget wants them; open ones are moved by one part in 10^9."""
+    low = high = None
+    for part in field.metadata:
+        match part:
+            case annotated_types.Ge(ge=value):
+                low = kind(value)
+            case annotated_types.Gt(gt=value):
+                low = kind(value + 1) if kind is int else float(value) + 1e-9
+            case annotated_types.Le(le=value):
+                high = kind(value)
+            case annotated_types.Lt(lt=value):
+                high = kind(value - 1) if kind is int else float(value) - 1e-9
+    return low, high
+
+
+def _step(value: float) -> float:
+    """One tenth of the value's power of ten: .005 goes by .0001, 120 by 10."""
+    return 10.0 ** (int(f"{value:e}".partition("e")[2]) - 1) if value else 0.01

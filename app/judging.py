@@ -1,0 +1,243 @@
+"""What the Judge page is made of: three steps, the work they start, coverage, agreement of the views, the judged pairs."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import charts, forms, pairlist, state, widgets, words, work
+from app.palette import LABELS, SOURCES
+from core import browse, pipeline
+from core.encoders import ENCODERS
+from core.judges import JUDGES
+from core.records import Dataset, Interactions, Label, Rating, Source
+from core.runs import Run, State
+from core.settings import CandidateSettings, JudgeSettings
+
+BUILTIN = "builtin"
+JUDGE_WORDS = {BUILTIN: "built-in rater (no language model)", "ollama": "Ollama: a language model on your machine"}
+AGREEMENT = {"all": "all", "agree": "views agree", "disagree": "views disagree", "missing": "a view is missing"}
+
+
+def _encoders() -> dict[Any, str]:
+    return {"auto": "auto"} | {name: name for name in ENCODERS.names()}
+
+
+def find(data: Dataset) -> Run | None:
+    """Step 1; returns the newest finished search."""
+    done = [run for run in state.runs_of(data.name, "candidates") if run.state is State.DONE]
+    widgets.section("1 · Find candidates")
+    if not state.trained(data.name):
+        st.markdown(":gray[Needs a finished training, whose scores and losses show what is doubtful.]")
+        st.button("Find candidates", key="find_candidates", disabled=True, width="stretch")
+        return None
+    runs: dict[Any, str] = {None: "the newest training"} | {run.id: words.run_label(run) for run in state.trained(data.name)}
+    choices = {"run": runs, "encoder": _encoders()}
+    values = forms.settings_form(CandidateSettings, "find", ("budget", "run"), choices=choices)
+    primary = "secondary" if done else "primary"
+    if st.button("Find candidates", key="find_candidates", type=primary, icon=":material/search:", width="stretch"):
+        with widgets.caught():
+            work.start("candidates", data.name, values)
+            st.rerun()
+    if done:
+        result = done[0].result
+        st.caption(f"Last: {result['n']:,} pairs ({result['observed']:,} clicks, {result['unobserved']:,} unobserved).")
+        st.caption(f"Text by {widgets.plain(result['encoder'])}: {widgets.plain(result['why'])}")
+    return done[0] if done else None
+
+
+def ask(data: Dataset, found: Run | None) -> None:
+    """Step 2: who judges, and whether that judge can be reached."""
+    widgets.section("2 · Judge them")
+    if found is None:
+        st.markdown(":gray[Needs candidates.]")
+        st.button("Judge candidates", key="judge_candidates", disabled=True, width="stretch")
+        return
+    judges: dict[Any, str] = {
+        name: JUDGE_WORDS.get(name, name) for name in sorted(JUDGES.names(), key=lambda name: name != BUILTIN)
+    }
+    llm = st.session_state.get("judge_judge", BUILTIN) != BUILTIN
+    first = ("judge", "url", "model", "limit") if llm else ("judge", "limit")
+    hidden = () if llm else ("url", "model", "workers", "temperature", "num_predict", "timeout_s")
+    choices = {"judge": judges, "encoder": _encoders()}
+    values = forms.settings_form(JudgeSettings, "judge", first, choices=choices, hidden=hidden)
+    ready = _health(values) if llm else True
+    if not llm:
+        st.caption(
+            "The built-in rater compares words, categories and text vectors. It is no language model, and says so everywhere."
+        )
+    primary = "primary" if not len(state.labels(data)) else "secondary"
+    pressed = st.button(
+        "Judge candidates", key="judge_candidates", type=primary, icon=":material/gavel:", width="stretch", disabled=not ready
+    )
+    if pressed:
+        with widgets.caught():
+            work.start("judge", data.name, values)
+            st.rerun()
+
+
+def _health(values: dict[str, Any]) -> bool:
+    health = state.judge_health(JudgeSettings.checked(**values).model_dump_json())
+    if health.ok:
+        st.success(widgets.plain(health.message), icon=":material/check_circle:")
+        return True
+    st.warning(widgets.plain(health.message), icon=":material/cloud_off:")
+    widgets.untrusted(health.hint)
+    if health.models:
+        st.caption("Models on that server: " + widgets.plain(", ".join(health.models)))
+    with st.container(horizontal=True):
+        st.button("Check again", key="check_judge", icon=":material/refresh:", on_click=state.forget_judge_health)
+        st.button("Use the built-in rater", key="use_builtin", on_click=_use_builtin)
+    return False
+
+
+def _use_builtin() -> None:
+    st.session_state["judge_judge"] = BUILTIN
+
+
+def freeze(data: Dataset) -> None:
+    """Step 3: keep the labels as they stand as a version that a training can name."""
+    widgets.section("3 · Freeze the labels")
+    labels = state.labels(data)
+    version, fresh = state.newest_version(data)
+    useful = int((labels.source != Source.NONE).sum())
+    if version:
+        st.markdown(
+            f"Newest version: **{version}**"
+            + (f"; **{fresh:,}** labels changed since." if fresh else "; nothing has changed since.")
+        )
+    else:
+        st.markdown(
+            f"{useful:,} labels can be frozen." if useful else ":gray[Needs labels: judged candidates or your own decisions.]"
+        )
+    note = st.text_input("Note", key="freeze_note", max_chars=200, placeholder="what this version is for")
+    ready = bool(useful and fresh and state.annotator())
+    if st.button("Freeze as a version", key="freeze", icon=":material/ac_unit:", width="stretch", disabled=not ready):
+        with widgets.caught():
+            name = pipeline.freeze(state.home(), data.name, annotator=state.annotator(), note=note)
+            state.flash(f"The labels are frozen as {name}.", ":material/ac_unit:")
+            st.rerun()
+    if useful and not state.annotator():
+        st.caption("Enter your name in the sidebar first.")
+    versions = state.versions(data.name)
+    if len(versions):
+        shown = versions.assign(at=versions["at"].map(words.when))[["version", "n", "at", "annotator", "note"]]
+        st.dataframe(shown, hide_index=True, height=min(36 * (len(shown) + 1), 180), key="versions")
+
+
+def at_work(name: str) -> None:
+    """What is being done now, or has stopped before it was done."""
+    for kind in ("candidates", "judge"):
+        runs = state.runs_of(name, kind)
+        if runs and runs[0].state is not State.DONE:
+            work.panel(runs[0])
+
+
+def coverage(data: Dataset, table: pd.DataFrame) -> None:
+    """How much is judged, by whom."""
+    n = len(table)
+    unjudged = int((table["label"] == Label.UNJUDGED).sum())
+    by_source = {source: int((table["source"] == source).sum()) for source in Source if source != Source.NONE}
+    widgets.tiles(
+        [
+            ("Pairs asked about", f"{n:,}", "Candidates that were sent to a judge, and pairs that people decided about."),
+            ("With a label", f"{1 - unjudged / n:.0%}", f"{n - unjudged:,} of {n:,}."),
+            ("By the built-in rater", f"{by_source[Source.BUILTIN]:,}", "It is no language model."),
+            ("By a language model", f"{by_source[Source.LLM]:,}", "Both views answered."),
+            ("By people", f"{by_source[Source.HUMAN]:,}", "They beat every judge."),
+        ]
+    )
+    counts = state.store().coverage(data.name)
+    missing = int(counts["unjudged"].sum()) if len(counts) else 0
+    if missing:
+        failed = int(counts["failed"].sum())
+        widgets.note(
+            f"{missing:,} pairs lack a complete answer ({failed:,} failed). They stay as they are; judge again to fill the gaps. "
+            "Answers that exist are not asked for twice."
+        )
+    with st.expander("Coverage by judge", icon=":material/table:"):
+        st.dataframe(counts, hide_index=True, key="coverage")
+
+
+def matrix(table: pd.DataFrame) -> None:
+    """Both views' ratings against each other."""
+    counts = browse.agreement(table)
+    total = int(counts.sum())
+    if not total:
+        st.markdown(":gray[No pair has both views yet.]")
+        return
+    same = np.trace(counts) / total
+    marks = [rating.value for rating in Rating]
+    shown = pd.DataFrame(counts, columns=[f"item view {word}" for word in marks])
+    shown.insert(0, "user view", marks)
+    finding = f"The two views give the same rating to {same:.0%} of the pairs"
+    about = f"n = {total:,}; both High means relevant, everything else does not"
+    widgets.chart("agreement", finding, charts.agreement(counts), shown, about)
+
+
+def by_label(data: Dataset) -> None:
+    """What the labels come to."""
+    labels = state.labels(data)
+    rows = []
+    for label, count in browse.counts_by_label(labels).items():
+        look = LABELS[label]
+        human = int(((labels.label == label) & (labels.source == Source.HUMAN)).sum())
+        rows.append(
+            {
+                "label": f"{look.sign} {look.word}",
+                "pairs": count,
+                "share": count / len(labels),
+                "by people": human,
+                "meaning": look.means,
+            }
+        )
+    with st.container(border=True, height="stretch"):
+        relevant = int(labels.having(Label.HARD_POSITIVE, Label.MISSED_POSITIVE).user.size)
+        st.markdown(f"**{relevant:,} of {len(labels):,} examined pairs are relevant**")
+        share = st.column_config.ProgressColumn("share", format="percent", min_value=0, max_value=1)
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={"share": share}, key="by_label")
+        widgets.legend()
+
+
+def pairs(data: Dataset, table: pd.DataFrame) -> None:
+    """The examined pairs, filtered by what the address says."""
+    widgets.section("Judged pairs", "Open one to read both views and to override them.")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        present = [Label(code) for code in sorted(table["label"].unique())]
+        by_word = {LABELS[label].word: label for label in present}
+        label = st.selectbox("Label", ["all", *by_word], key="label", bind="query-params", width=190)
+        sources = {SOURCES[Source(code)]: code for code in sorted(table["source"].unique())}
+        source = st.selectbox("Given by", ["all", *sources], key="source", bind="query-params", width=180)
+        views = st.selectbox("Views", list(AGREEMENT.values()), key="views", bind="query-params", width=180)
+        find_text = st.text_input(
+            "Find", key="find", bind="query-params", type="search", placeholder="user, item, title", width=240
+        )
+    keep = np.ones(len(table), bool)
+    if label != "all":
+        keep &= (table["label"] == by_word[label]).to_numpy()
+    if source != "all":
+        keep &= (table["source"] == sources[source]).to_numpy()
+    keep &= _views_fit(table, views)
+    if find_text.strip():
+        columns = (table[name].str.contains(find_text.strip(), case=False, regex=False) for name in ("user", "item", "title"))
+        keep &= np.column_stack(list(columns)).any(axis=1)
+    chosen = table[keep]
+    st.caption(f"{len(chosen):,} of {len(table):,} pairs")
+    user, item = state.places(data, chosen)
+    columns = {name: chosen[name].to_numpy() for name in ("user view", "item view", "label", "source")}
+    pairlist.show(data, Interactions(user, item), "judged", "judged pairs", columns)
+    if len(chosen):
+        with st.popover("Show as table", type="tertiary", icon=":material/table:"):
+            names = {
+                "label": [LABELS[Label(code)].word for code in chosen["label"]],
+                "source": [SOURCES[Source(c)] for c in chosen["source"]],
+            }
+            st.dataframe(chosen.assign(**names), hide_index=True)
+
+
+def _views_fit(table: pd.DataFrame, wanted: str) -> np.ndarray:
+    user, item = table["user view"].to_numpy(), table["item view"].to_numpy()
+    both = (user != "") & (item != "")
+    fits = {AGREEMENT["agree"]: both & (user == item), AGREEMENT["disagree"]: both & (user != item), AGREEMENT["missing"]: ~both}
+    return fits.get(wanted, np.ones(len(table), bool))

@@ -1,0 +1,94 @@
+"""The loop in six steps: which are done for a dataset, and which comes next."""
+
+from dataclasses import dataclass
+
+from app import state, widgets
+from core import browse
+from core.records import Dataset, Source
+from core.runs import State
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the loop. `detail` says how it stands; `action` is what the link to its page is called."""
+
+    name: str
+    done: bool
+    detail: str
+    page: str
+    action: str
+    advice: str
+
+
+def steps(data: Dataset | None) -> list[Step]:
+    """All six, for the dataset of the context."""
+    trained = state.trained(data.name) if data else []
+    found = [run for run in state.runs_of(data.name, "candidates") if run.state is State.DONE] if data else []
+    labels = state.labels(data) if data else None
+    judged = int((labels.source != Source.NONE).sum()) if labels else 0
+    reviewed = browse.reviewed(labels) if labels else 0
+    version, fresh = state.newest_version(data) if data else (None, 0)
+    retrained = [run for run in trained if version and run.settings.get("labels") == version]
+    frozen = f"{version} frozen" + (f", {fresh:,} changed since" if fresh else "") if version else "not frozen yet"
+    return [
+        Step(
+            "Import",
+            data is not None,
+            f"{len(data.train):,} training clicks" if data else "no dataset",
+            "home",
+            "Go to Home",
+            _IMPORT,
+        ),
+        Step("Train", bool(trained), _count(len(trained), "training"), "train", "Train a model", _TRAIN),
+        Step(
+            "Find doubt",
+            bool(found),
+            f"{found[0].result['n']:,} pairs" if found else "none yet",
+            "board",
+            "Find candidates",
+            _FIND,
+        ),
+        Step("Judge", judged > 0, f"{judged:,} labelled", "board", "Judge them", _JUDGE),
+        Step(
+            "Review, freeze",
+            bool(version) and not fresh,
+            f"{reviewed:,} by people; {frozen}",
+            "board",
+            "Review and freeze",
+            _REVIEW,
+        ),
+        Step(
+            "Retrain, compare",
+            bool(retrained),
+            _count(len(retrained), "on frozen labels"),
+            "train",
+            "Train with labels",
+            _RETRAIN,
+        ),
+    ]
+
+
+_IMPORT = "load the demo dataset, or import your own."
+_TRAIN = "train a plain model; it records the loss of every click."
+_FIND = "find the pairs that the model doubts most."
+_JUDGE = "have the candidates judged in two views."
+_REVIEW = "look at a few pairs, override what is wrong, then freeze the labels as a version."
+_RETRAIN = "train again with the frozen labels."
+
+
+def current(all_steps: list[Step]) -> Step | None:
+    """The first step that is not done; None when the loop is closed."""
+    return next((step for step in all_steps if not step.done), None)
+
+
+def show_next(here: str, data: Dataset | None) -> None:
+    """What comes next, as the last thing on a page; on its own page the step is only named."""
+    step = current(steps(data))
+    if step is None:
+        widgets.next_step("compare the two trainings on the same test users.", "compare", "Compare")
+    else:
+        widgets.next_step(step.advice, step.page, step.action if step.page != here else f"{step.name}: above on this page")
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" + ("s" if n != 1 and what == "training" else "") if n else "none yet"

@@ -1,0 +1,30 @@
+"""The app: `streamlit run app/main.py` from the repository root."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))  # Streamlit puts only app/ there, and the packages lie beside it
+
+import streamlit as st  # noqa: E402
+
+from app import context, navigation, state, widgets, work  # noqa: E402
+from core.errors import WinnowError  # noqa: E402
+
+st.set_page_config(page_title="Winnow", page_icon=":material/grain:", layout="wide")
+st.html(ROOT / "app" / "style.css")
+
+page = st.navigation([navigation.page(name) for name in navigation.PAGES], position="hidden")
+try:
+    state.read_address()
+    with st.sidebar:
+        context.brand()
+        context.choose()
+        navigation.menu()
+        work.pill()
+    state.write_address()
+    state.show_flashes()
+    page.run()
+except WinnowError as error:
+    widgets.failure(error)

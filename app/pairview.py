@@ -1,0 +1,223 @@
+"""What the Pair page shows: the two sides, the judge's two views, and the course of the loss."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import charts, navigation, pairlist, state, widgets, words
+from app.palette import LABELS
+from core import browse, dynamics
+from core.records import VIEWS, Dataset, Interactions, Label, LabelSet
+
+_LAST = "last_pair"  # (dataset, user id, item id), shown again when Pair is opened from the menu
+WHERE = {
+    "train": "observed in training",
+    "valid": "observed, held out for validation",
+    "test": "observed, held out for the test",
+    "": "not observed",
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One user and one item, by raw id and by position."""
+
+    user_id: str
+    item_id: str
+    user: int
+    item: int
+    where: str  # the part of the data it is observed in, "" when it is not
+
+    @property
+    def observed(self) -> bool:
+        return self.where == "train"
+
+    @property
+    def held_out(self) -> bool:
+        return self.where in ("valid", "test")
+
+
+def choose(data: Dataset) -> Pair | None:
+    """The pair in the address, else the last one looked at; None while there is none."""
+    user_id, item_id = st.query_params.get("user"), st.query_params.get("item")
+    last = st.session_state.get(_LAST)
+    if not (user_id and item_id) and last and last[0] == data.name:
+        _, user_id, item_id = last
+    user, item = state.positions(data, user_id, item_id)
+    found = user is not None and item is not None
+    with st.expander("Open another pair", icon=":material/search:", expanded=not found, key="open_pair"):
+        _open_form(data)
+    if not found:
+        if user_id or item_id:
+            missing = f"user {user_id}" if user is None else f"item {item_id}"
+            st.warning(f"{widgets.plain(data.name)} has no {widgets.plain(missing)}.", icon=":material/link_off:")
+        return None
+    st.session_state[_LAST] = (data.name, user_id, item_id)
+    for name, value in (("user", user_id), ("item", item_id)):
+        if st.query_params.get(name) != value:
+            st.query_params[name] = value
+    return Pair(user_id, item_id, user, item, _where(data, user, item))
+
+
+def _open_form(data: Dataset) -> None:
+    with st.form("pair_form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        user_id = st.text_input("User id", key="pair_user", placeholder=str(data.user_ids[0]), width=200).strip()
+        item_id = st.text_input("Item id", key="pair_item", placeholder=str(data.item_ids[0]), width=200).strip()
+        if st.form_submit_button("Open", key="pair_open"):
+            navigation.go("pair", user=user_id, item=item_id)
+    st.caption("Or open one from the lists on Judge, Losses or Explore.")
+
+
+def _where(data: Dataset, user: int, item: int) -> str:
+    for name, part in zip(browse.SPLITS, (data.train, data.valid, data.test), strict=True):
+        if ((part.user == user) & (part.item == item)).any():
+            return name
+    return ""
+
+
+def label_of(labels: LabelSet, pair: Pair) -> tuple[int, int]:
+    """(label, source) codes of the pair as they stand."""
+    at = np.flatnonzero((labels.user == pair.user) & (labels.item == pair.item))
+    return (int(labels.label[at[0]]), int(labels.source[at[0]])) if len(at) else (int(Label.CLEAN), 0)
+
+
+def header(data: Dataset, pair: Pair) -> None:
+    """Who and what, how it is labelled now, and previous and next."""
+    name, at, n, before, after = pairlist.neighbours(pair.user_id, pair.item_id)
+    with st.container(horizontal=True, vertical_alignment="center", key="pair_header"):
+        with st.container(key="name_pair", width="stretch"):
+            widgets.untrusted(f"User {pair.user_id}  ▸  {data.item_title[pair.item]}")
+        if at:
+            st.markdown(f":gray[{at} of {n} · {name}]", width="content")
+        for text, target, key in (("Previous", before, "previous_pair"), ("Next", after, "next_pair")):
+            icon = ":material/chevron_left:" if target is before else ":material/chevron_right:"
+            if at and st.button(text, key=key, icon=icon, disabled=target is None) and target:
+                navigation.go("pair", user=target[0], item=target[1])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if pair.observed or label_of(state.labels(data), pair)[1]:
+            widgets.label_badge(*label_of(state.labels(data), pair))
+        st.badge(WHERE[pair.where], color="gray")
+        widgets.legend()
+
+
+def user_card(data: Dataset, pair: Pair) -> None:
+    """What is known about the user, and the other clicks in training."""
+    mine = data.train.user == pair.user
+    others = data.train.where(mine & (data.train.item != pair.item))
+    with st.container(border=True, height="stretch", key="user_card"):
+        with st.container(key="name_user"):
+            widgets.untrusted(f"User {pair.user_id}")
+        widgets.untrusted(str(data.user_text[pair.user]), "Nothing is known about this user but the clicks.")
+        st.caption(f"{len(others):,} other training clicks" + (", the newest first" if others.time is not None else ""))
+        if others.time is not None:
+            others = others.where(np.argsort(-others.time, kind="stable"))
+        codes = state.codes_now(data, others)
+        table = pd.DataFrame(
+            {
+                "title": data.item_title[others.item],
+                "category": data.item_category[others.item],
+                "label": [LABELS[Label(code)].word for code in codes],
+            }
+        )
+        if others.rating is not None and np.isfinite(others.rating).any():
+            table["rating"] = others.rating
+        st.dataframe(table, hide_index=True, height=300, key="history")
+
+
+def item_card(data: Dataset, pair: Pair) -> None:
+    """What is known about the item, and how popular it is."""
+    with st.container(border=True, height="stretch", key="item_card"):
+        with st.container(key="name_item"):
+            widgets.untrusted(str(data.item_title[pair.item]))
+        widgets.untrusted(str(data.item_category[pair.item]).replace("|", " · "))
+        widgets.untrusted(str(data.item_text[pair.item]), "There is no description of this item.")
+        counts = np.bincount(data.train.item, minlength=data.n_items)
+        rank = int((counts > counts[pair.item]).sum()) + 1
+        place = f"place {rank:,} of {data.n_items:,} by popularity"
+        st.caption(f"Item {widgets.plain(pair.item_id)} · {counts[pair.item]:,} training clicks · {place}")
+        alike = _shared_category(data, pair)
+        if alike is not None:
+            st.caption(f"{alike[0]:,} of the user's {alike[1]:,} other clicks share a category with it.")
+
+
+def _shared_category(data: Dataset, pair: Pair) -> tuple[int, int] | None:
+    own = set(str(data.item_category[pair.item]).split("|")) - {""}
+    if not own:
+        return None
+    others = data.train.item[(data.train.user == pair.user) & (data.train.item != pair.item)]
+    return sum(bool(own & set(str(text).split("|"))) for text in data.item_category[others]), len(others)
+
+
+def views(data: Dataset, pair: Pair) -> None:
+    """Both views of the judge that counts, side by side, with what was asked and answered."""
+    answers = state.store().judgments(data.name, pair.user_id, pair.item_id)
+    widgets.section("The judge's two views")
+    if not len(answers):
+        st.markdown(":gray[Nobody has judged this pair yet.]")
+        return
+    counting = browse.ratings(answers).iloc[0]
+    rater = np.where(answers["is_llm"], answers["model"], answers["judge"])
+    chosen = answers[rater == counting["rater"]]
+    for column, view in zip(st.columns(2, gap="medium"), VIEWS, strict=True):
+        rows = chosen[chosen["view"] == view]
+        with column, st.container(border=True, height="stretch", key=f"view_{view}"):
+            _view(view, rows.iloc[-1] if len(rows) else None)
+    both = [counting[f"{view} view"] for view in VIEWS]
+    if all(both):
+        verdict = "Both views say High: relevant." if set(both) == {"High"} else "Not both views say High: not relevant."
+        st.caption(verdict + ("" if len(set(both)) == 1 else " The views disagree, so a second look is worth it."))
+    if len(answers) > len(chosen):
+        with st.expander(f"Answers of other raters ({len(answers) - len(chosen)})"):
+            st.dataframe(answers[rater != counting["rater"]][["judge", "model", "view", "rating", "analysis"]], hide_index=True)
+
+
+def _view(view: str, row: pd.Series | None) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**The user's taste against the item**" if view == "user" else "**The items chosen before against this one**")
+        widgets.rating_badge(None if row is None else row["rating"])
+    if row is None:
+        return
+    widgets.untrusted(row["analysis"])
+    by = f"language model {row['model']}" if row["is_llm"] else "built-in rater, not a language model"
+    st.caption(f"{widgets.plain(by)} · {words.when(row['at'])}" + (" · a text was cut" if row["truncated"] else ""))
+    with st.expander("What was asked and answered", icon=":material/receipt_long:"):
+        for message in json.loads(row["prompt"]):
+            st.caption(widgets.plain(message.get("role", "")))
+            st.code(message.get("content", ""), language=None, wrap_lines=True)
+        st.caption(f"answer · prompt version {widgets.plain(row['prompt_version'])} · {row['seconds']:.1f} s")
+        st.code(row["raw"], language=None, wrap_lines=True)
+
+
+def loss(data: Dataset, pair: Pair, run: str | None) -> None:
+    """How the model sees the pair: its rank for the user, and its loss while it learned."""
+    widgets.section("How the model sees it")
+    if run is None:
+        st.markdown(":gray[There is no finished training yet.]")
+        navigation.link("train", "Train a model")
+        return
+    vectors = state.embeddings(run)
+    scores = vectors.item @ vectors.user[pair.user]
+    rank = int((scores > scores[pair.item]).sum()) + 1
+    numbers = [("Place for this user", f"{rank:,} of {data.n_items:,}", "Among all items by the model's score; 1 is the best.")]
+    recorded = state.losses(run)
+    own = dynamics.loss_of(Interactions(np.array([pair.user]), np.array([pair.item])), recorded, data.n_items)[0]
+    if not np.isnan(own):
+        above = float((recorded["mean"] < own).mean())
+        numbers.append(("Loss over training", f"{own:.3f}", "Averaged over all epochs."))
+        numbers.append(("Higher than", f"{above:.0%} of clicks", "Share of the training clicks with a lower averaged loss."))
+    widgets.tiles(numbers)
+    if not len(recorded["rows"]):
+        return
+    group = state.loss_labels(data, recorded, truth=False)[recorded["rows"]]
+    bands, path = dynamics.bands(recorded["trajectory"], group), dynamics.trajectory_of(recorded, pair.user, pair.item)
+    table = pd.DataFrame({"epoch": np.arange(1, recorded["trajectory"].shape[1] + 1)})
+    table = table.assign(**{LABELS[Label(code)].word: band.median for code, band in bands.items()})
+    if path is not None:
+        table["this pair"] = path
+    finding = (
+        "The loss of this pair beside its peers" if path is not None else "The pair has no recorded course; these are the others"
+    )
+    widgets.chart("pair_loss", finding, charts.loss_over_time(bands, path), table, "Median and middle half of each group")

@@ -1,0 +1,315 @@
+"""Every session key and every cache: the only door from the pages to the core.
+
+Cached by identity (home, dataset fingerprint, store revision, run id), never by the content of large arrays: Streamlit
+samples those when it hashes them, and would return stale results.
+"""
+
+import getpass
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, TypeVar
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core import browse, compare, datasets, dynamics, judges, pipeline, runs
+from core import labels as label_rules
+from core.artifacts import Home
+from core.compare import Comparison
+from core.datasets import DatasetInfo
+from core.datasets.health import Check
+from core.datasets.health import health as health_checks
+from core.judges import Health
+from core.records import Dataset, Embeddings, Interactions, LabelSet
+from core.runs import Run, State
+from core.settings import JudgeSettings
+from core.store import Store
+
+DATASET, RUN, ANNOTATOR = "ctx_dataset", "ctx_run", "annotator"
+"""Session keys of the context bar's widgets."""
+
+WATCHED = "watched_run"  # the run that Train shows
+PAIRS = "pair_list"  # (where it comes from, [(user id, item id), ...]): what previous and next on Pair walk through
+DRAFT = "import_source"  # files put aside for an import that is not committed yet
+_FLASH = "flash"
+_URL = "url_context"  # the context as the address bar last had it
+
+
+def home() -> Home:
+    return Home.at()
+
+
+# --- context: dataset, run, annotator ---------------------------------------------------------------------------------
+
+
+def read_address() -> None:
+    """Take dataset and run from the address when it has changed: a link was followed, or Back was pressed."""
+    seen = st.session_state.setdefault(_URL, {})
+    for name, key in (("dataset", DATASET), ("run", RUN)):
+        value = st.query_params.get(name)
+        if value and value != seen.get(name):
+            st.session_state[key] = value
+            seen[name] = value
+
+
+def write_address() -> None:
+    """Show the context in the address, so that it can be copied."""
+    for name, value in context().items():
+        if st.query_params.get(name) != value:
+            st.query_params[name] = value
+    st.session_state[_URL] = context()
+
+
+def context() -> dict[str, str]:
+    """What every link carries: {"dataset": ..., "run": ...}, as far as there is one."""
+    chosen = {"dataset": st.session_state.get(DATASET), "run": st.session_state.get(RUN)}
+    return {name: value for name, value in chosen.items() if value}
+
+
+def keep_valid(key: str, options: list[str]) -> str | None:
+    """Make a selection one of `options` (the first when it is not); returns what was asked for in vain."""
+    wanted = st.session_state.get(key)
+    if wanted in options:
+        return None
+    st.session_state[key] = options[0] if options else None
+    return wanted
+
+
+def dataset_name() -> str | None:
+    return st.session_state.get(DATASET)
+
+
+def run_id() -> str | None:
+    """The finished training that Losses, Pair and Judge look at."""
+    return st.session_state.get(RUN)
+
+
+def annotator() -> str:
+    return (st.session_state.get(ANNOTATOR) or "").strip()
+
+
+def login_name() -> str:
+    """The first guess at the annotator's name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no login name, as in some containers
+        return ""
+
+
+# --- data: cached by identity -----------------------------------------------------------------------------------------
+
+Value = TypeVar("Value")
+Of = Concatenate[Dataset, ...]
+
+
+def _of_dataset(function: Callable[Of, Value], *, revision_matters: bool) -> Callable[Of, Value]:
+    @st.cache_resource(max_entries=12, show_spinner=False)
+    def cached(key: tuple[object, ...], _data: Dataset, _rest: tuple[object, ...]) -> Value:
+        return function(_data, *_rest)
+
+    @wraps(function)
+    def door(data: Dataset, *rest: object) -> Value:
+        now = revision(data.name) if revision_matters else 0
+        return cached((function.__name__, str(home().path), data.name, data.fingerprint, now, *rest), data, rest)
+
+    return door
+
+
+def per_dataset(function: Callable[Of, Value]) -> Callable[Of, Value]:
+    """Computed once per imported dataset (and further arguments). The result is shared: never change it."""
+    return _of_dataset(function, revision_matters=False)
+
+
+def per_revision(function: Callable[Of, Value]) -> Callable[Of, Value]:
+    """Computed again whenever a judgment or a decision about the dataset is written. The result is shared: never change it."""
+    return _of_dataset(function, revision_matters=True)
+
+
+def infos() -> list[DatasetInfo]:
+    return datasets.listing(home())
+
+
+def dataset() -> Dataset | None:
+    """The dataset of the context."""
+    found = {info.name: info.fingerprint for info in infos()}
+    name = dataset_name()
+    return _dataset(str(home().path), name, found[name]) if name in found else None
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the dataset")
+def _dataset(home_path: str, name: str, fingerprint: str) -> Dataset:
+    return datasets.load(Home.at(home_path), name)
+
+
+@per_dataset
+def _index(data: Dataset) -> tuple[dict[str, int], dict[str, int]]:
+    users, items = ({str(key): place for place, key in enumerate(ids)} for ids in (data.user_ids, data.item_ids))
+    return users, items
+
+
+def positions(data: Dataset, user_id: str | None, item_id: str | None) -> tuple[int | None, int | None]:
+    """Positions of raw ids; None where the dataset does not know one."""
+    users, items = _index(data)
+    return users.get(user_id), items.get(item_id)
+
+
+def places(data: Dataset, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """User and item positions int32 (n,) of a table with raw ids in `user` and `item`, all of which the dataset knows."""
+    users, items = _index(data)
+    return pairs["user"].map(users).to_numpy(np.int32), pairs["item"].map(items).to_numpy(np.int32)
+
+
+@per_dataset
+def health(data: Dataset) -> list[Check]:
+    return health_checks(data)
+
+
+def store() -> Store:
+    return _store(home().database_url, str(home().path))
+
+
+@st.cache_resource(show_spinner=False)
+def _store(url: str, home_path: str) -> Store:
+    return Store.open(Home.at(home_path))
+
+
+def revision(name: str) -> int:
+    """Grows with everything that is written about a dataset."""
+    return store().revision(name)
+
+
+@per_revision
+def labels(data: Dataset) -> LabelSet:
+    """Labels as they stand now, from all judgments and decisions."""
+    return pipeline.current_labels(home(), data)
+
+
+@per_revision
+def train_labels(data: Dataset) -> np.ndarray:
+    """The label code of every training interaction: int8 (n_train,)."""
+    return codes_now(data, data.train)
+
+
+def codes_now(data: Dataset, pairs: Interactions) -> np.ndarray:
+    """The label code that each of `pairs` has now: int8 (n,)."""
+    found = labels(data)
+    return dynamics.codes_of(pairs, found.user, found.item, found.label, data.n_items)
+
+
+@per_revision
+def standing(data: Dataset) -> pd.DataFrame:
+    """What people say now, see Store.standing."""
+    return store().standing(data.name)
+
+
+@per_revision
+def pair_table(data: Dataset) -> pd.DataFrame:
+    """Examined pairs with both ratings."""
+    return browse.pair_table(data, labels(data), store().judgments(data.name, texts=False))
+
+
+@per_revision
+def newest_version(data: Dataset) -> tuple[str | None, int]:
+    """The newest frozen label version, and how many pairs are labelled otherwise by now."""
+    versions = store().versions(data.name)
+    now = label_rules.to_frame(data, labels(data))
+    if not len(versions):
+        return None, len(now)
+    version = versions["version"].iloc[0]
+    return version, browse.changed(store().version(data.name, version), now)
+
+
+def versions(name: str) -> pd.DataFrame:
+    """Frozen label versions, newest first."""
+    return store().versions(name)
+
+
+@per_revision
+def listing(data: Dataset, run_id: str | None) -> browse.Listing:
+    """Every interaction with its label now and its loss in a training."""
+    return browse.listing(data, train_labels(data), losses(run_id) if run_id else None)
+
+
+@per_revision
+def side_table(data: Dataset, run_id: str | None, side: str) -> pd.DataFrame:
+    """Users or items, one line each."""
+    return browse.side_table(data, listing(data, run_id), side)
+
+
+# --- runs and judges --------------------------------------------------------------------------------------------------
+
+
+def runs_of(name: str | None, kind: str | None = None) -> list[Run]:
+    return runs.listing(home(), name, kind) if name else []
+
+
+def trained(name: str | None) -> list[Run]:
+    """Finished trainings, newest first."""
+    return [run for run in runs_of(name, "train") if run.state is State.DONE]
+
+
+def active_jobs() -> list[Run]:
+    """Everything at work now, on any dataset."""
+    return [run for run in runs.listing(home()) if run.state.active]
+
+
+def losses(run_id: str) -> dict[str, np.ndarray]:
+    """The recorded losses of a finished run, as its folder gives them."""
+    return _losses(str(home().path), run_id)
+
+
+@st.cache_resource(max_entries=3, show_spinner="Reading the recorded losses")
+def _losses(home_path: str, run_id: str) -> dict[str, np.ndarray]:
+    return runs.folder(Home.at(home_path), run_id).losses()
+
+
+def loss_labels(data: Dataset, losses: dict[str, np.ndarray], *, truth: bool) -> np.ndarray:
+    """The label of every interaction with a recorded loss, by what is known now or by the planted truth: int8 (n,)."""
+    pairs, known = Interactions(losses["user"], losses["item"]), data.train
+    if truth and known.truth is not None:
+        return dynamics.codes_of(pairs, known.user, known.item, known.truth, data.n_items)
+    return codes_now(data, pairs)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _embeddings(home_path: str, run_id: str) -> Embeddings:
+    return runs.folder(Home.at(home_path), run_id).embeddings()
+
+
+def embeddings(run_id: str) -> Embeddings:
+    """The vectors of a finished run."""
+    return _embeddings(str(home().path), run_id)
+
+
+def comparison(a: str, b: str) -> Comparison:
+    """Two finished trainings."""
+    return _comparison(str(home().path), a, b)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Resampling the test users")
+def _comparison(home_path: str, a: str, b: str) -> Comparison:
+    return compare.compare(Home.at(home_path), a, b)
+
+
+@st.cache_data(ttl=15, max_entries=4, show_spinner="Asking the server")
+def judge_health(settings_json: str) -> Health:
+    """Whether a judge can be asked now; looked up again after a few seconds."""
+    return judges.health(JudgeSettings.model_validate_json(settings_json))
+
+
+def forget_judge_health() -> None:
+    judge_health.clear()
+
+
+# --- messages that survive a rerun ------------------------------------------------------------------------------------
+
+
+def flash(text: str, icon: str = ":material/check:") -> None:
+    """Say something after the next rerun, whichever page that shows."""
+    st.session_state.setdefault(_FLASH, []).append((text, icon))
+
+
+def show_flashes() -> None:
+    for text, icon in st.session_state.pop(_FLASH, []):
+        st.toast(text, icon=icon)

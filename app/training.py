@@ -1,0 +1,157 @@
+"""What the Train page is made of: the form, the live curves, the result, the list of trainings."""
+
+import shlex
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import charts, forms, navigation, state, widgets, words, work
+from app.palette import STATES
+from core import runs
+from core.backbones import BACKBONES
+from core.denoisers import DENOISERS
+from core.errors import SettingsError
+from core.metrics import NAMES
+from core.runs import Run, State
+from core.settings import TRAIN_PRESETS, TrainSettings
+
+FIRST = ("labels", "epochs", "dim", "layers", "lr", "seed")
+SHOWN = ("recall@20", "ndcg@20")
+PRESET = "train_preset"
+
+
+def settings_form(dataset: str) -> dict[str, Any]:
+    """Preset, then the settings; a preset fills them all."""
+    st.segmented_control(
+        "Start from",
+        list(TRAIN_PRESETS),
+        default="default",
+        required=True,
+        key=PRESET,
+        on_change=_fill,
+        help="default: converges to the best result. quick: smaller and faster, to look around.",
+        persist_state="session",
+    )
+    versions = state.versions(dataset)
+    labels: dict[Any, str] = {None: "none: the clicks as they are"}
+    labels |= {row.version: f"{row.version} · {row.n:,} labels · {words.when(row.at)}" for row in versions.itertuples()}
+    choices = {
+        "labels": labels,
+        "backbone": _named(BACKBONES.names()),
+        "denoiser": _named(DENOISERS.names()),
+        "monitor": {name: charts.metric_word(name) for name in NAMES},
+        "device": _named(["auto", "cpu", "cuda"]),
+    }
+    return forms.settings_form(TrainSettings, "train", FIRST, choices=choices)
+
+
+def _fill() -> None:
+    forms.fill(TrainSettings, "train", TRAIN_PRESETS[st.session_state[PRESET]])
+
+
+def _named(names: list[str]) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+def before_start(dataset: str, settings: dict[str, Any]) -> None:
+    """What is wrong with the settings, the same as a command, and how long it may take."""
+    try:
+        checked = TrainSettings.checked(**settings)
+    except SettingsError as error:
+        widgets.failure(error)
+        return
+    changed = {name: value for name, value in settings.items() if value != TrainSettings.model_fields[name].default}
+    options = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())
+    with st.expander("The same as a command", icon=":material/terminal:"):
+        st.code(f"python -m core train --dataset {dataset} {options}".strip(), language="bash", wrap_lines=True)
+    seconds = _estimate(dataset, checked)
+    if seconds is not None:
+        st.caption(f"At most about {words.duration(seconds)}, judging by your last training with vectors of this length.")
+
+
+def _estimate(dataset: str, settings: TrainSettings) -> float | None:
+    same = ("dim", "layers", "batch_size", "backbone", "denoiser", "device")
+    for run in state.trained(dataset):
+        if all(run.settings.get(name) == getattr(settings, name) for name in same) and run.result.get("epochs"):
+            return run.seconds / run.result["epochs"] * settings.epochs
+    return None
+
+
+def choose(found: list[Run]) -> Run:
+    """The training to look at: what is at work, what was just started, or what the address names."""
+    wanted = st.session_state.get(state.WATCHED)
+    known = {run.id: run for run in found}
+    working = next((run for run in found if run.state.active), None)
+    if wanted not in known:
+        st.session_state[state.WATCHED] = working.id if working else state.run_id() if state.run_id() in known else found[0].id
+    if len(found) > 1:
+        st.selectbox("Show", list(known), format_func=lambda run_id: _line(known[run_id]), key=state.WATCHED)
+    return known[st.session_state[state.WATCHED]]
+
+
+def _line(run: Run) -> str:
+    return f"{words.run_label(run)} · {STATES[run.state][0]}"
+
+
+def curves(run: Run) -> None:
+    """Loss and validation by epoch; live while the run is at work."""
+    st.fragment(_curves, run_every=2 * work.TICK_S if run.state.active else None)(run.id)
+
+
+def _curves(run_id: str) -> None:
+    rows, _ = runs.folder(state.home(), run_id).metrics()
+    if not rows:
+        st.skeleton(height=280)
+        return
+    seen = [row for row in rows if row.get("valid")]
+    best = max((row["epoch"] for row in seen if row.get("best")), default=None)
+    total = sum(rows[-1]["loss"].values())
+    left, right = st.columns(2, gap="small")
+    with left:
+        table = pd.DataFrame([{"epoch": row["epoch"], **row["loss"], "seconds": row["seconds"]} for row in rows])
+        finding = f"Loss is {total:.3f} after {rows[-1]['epoch']} epochs"
+        widgets.chart("training_loss", finding, charts.training_loss(rows), table, "Mean over the batches, by term.")
+    with right:
+        if not seen:
+            widgets.note("The first evaluation on validation users comes after a few epochs.")
+            return
+        table = pd.DataFrame([{"epoch": row["epoch"], **row["valid"]} for row in seen])
+        top = next((row["valid"][SHOWN[0]] for row in seen if row["epoch"] == best), seen[-1]["valid"][SHOWN[0]])
+        finding = f"Best validation {charts.metric_word(SHOWN[0])} so far: {top:.3f}"
+        widgets.chart("validation", finding, charts.validation(rows, SHOWN, best), table, "Full ranking of all items.")
+
+
+def result(run: Run) -> None:
+    """The final figures and where to go from here."""
+    if run.state is not State.DONE:
+        return
+    test = run.metrics.get("test", {})
+    names = ("recall@20", "ndcg@20", "precision@20", "mrr@20")
+    meaning = "Mean over the test users; every item is ranked, train and validation items are left out."
+    shown = [(f"Test {charts.metric_word(name)}", f"{test[name]:.4f}", meaning) for name in names if name in test]
+    if shown:
+        widgets.tiles([*shown, ("Best epoch", f"{run.result['best_epoch']} of {run.result['epochs']}", "Picked on validation.")])
+    navigation.link("losses", "Look at its losses", run=run.id)
+
+
+def table(found: list[Run]) -> pd.DataFrame:
+    """One line per training, newest first."""
+    rows = []
+    for run in found:
+        test = run.metrics.get("test", {})
+        rows.append(
+            {
+                "started": words.when(run.created),
+                "state": STATES[run.state][0],
+                "labels": run.settings.get("labels") or "none",
+                "denoiser": run.settings.get("denoiser"),
+                "seed": run.settings.get("seed"),
+                "epochs": run.result.get("epochs", run.progress.done),
+                "took": words.duration(run.seconds),
+                "test Recall@20": test.get("recall@20"),
+                "test NDCG@20": test.get("ndcg@20"),
+                "run": run.id,
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,166 @@
+"""What pages are put together from: titles, badges, charts with their table, and the empty, error, partial and stale states."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from app import navigation, state
+from app.palette import LABELS, RATINGS, SOURCES, STATES
+from core.errors import WinnowError
+from core.records import Dataset, Label, Source
+from core.runs import Run
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&@/])")
+
+
+def plain(text: object) -> str:
+    """Text from data or people, made harmless where only markdown is taken (labels of links, badges and tabs)."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def title(text: str, lead: str) -> None:
+    """A page's heading and the one sentence that says what it is for."""
+    st.title(text, anchor=False)
+    st.markdown(f":gray[{lead}]")
+
+
+def section(text: str, lead: str = "") -> None:
+    st.subheader(text, anchor=False)
+    if lead:
+        st.markdown(f":gray[{lead}]")
+
+
+def untrusted(text: str, empty: str = "") -> None:
+    """Text from data, a person or a judge, exactly as it is: no markdown, no HTML, no images."""
+    if text:
+        st.text(text)
+    elif empty:
+        st.markdown(f":gray[{empty}]")
+
+
+# --- small signs ------------------------------------------------------------------------------------------------------
+
+
+def label_badge(code: int, source: int | None = None) -> None:
+    """A label with its symbol; the source is in words, and a person's label carries a ring."""
+    look = LABELS[Label(code)]
+    by = f" · {SOURCES[Source(source)]}" if source else ""
+    ring = "◉ " if source == Source.HUMAN else ""
+    st.badge(f"{ring}{look.sign} {look.word}{by}", color=look.tone, help=look.means)
+
+
+def rating_badge(rating: str | None) -> None:
+    if rating in RATINGS:
+        sign, means = RATINGS[rating]
+        st.badge(f"{sign} {rating}", color="violet" if rating == "High" else "gray", help=means)
+    else:
+        st.badge("○ not rated", color="gray", help="This view has no answer yet.")
+
+
+def state_badge(run: Run) -> None:
+    word, tone, icon = STATES[run.state]
+    st.badge(word, icon=icon, color=tone)
+
+
+def legend() -> None:
+    """What every label means, for people who meet the words for the first time."""
+    with st.popover("What the labels mean", icon=":material/help:", type="tertiary"):
+        for look in LABELS.values():
+            st.markdown(f":{look.tone}[**{look.sign} {look.word}**]  \n{look.means}")
+
+
+# --- states -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def caught() -> Iterator[None]:
+    """Show an expected error in place, in words, and let the rest of the page go on."""
+    try:
+        yield
+    except WinnowError as error:
+        failure(error)
+
+
+def failure(error: WinnowError) -> None:
+    st.error(plain(error.message), icon=":material/error:")
+    if error.hint:
+        untrusted(error.hint)
+
+
+def empty(text: str, why: str, icon: str = ":material/inbox:") -> st.delta_generator.DeltaGenerator:
+    """What would be here, and why it is not; the caller adds the one action into the returned box."""
+    box = st.container(border=True, horizontal_alignment="center", gap="small")
+    box.space("small")
+    box.markdown(f"### {icon} {text}", text_alignment="center")
+    box.markdown(f":gray[{why}]", text_alignment="center")
+    return box
+
+
+def note(text: str, icon: str = ":material/info:") -> None:
+    st.info(text, icon=icon)
+
+
+def next_step(text: str, page: str, label: str, **params: str) -> None:
+    """What comes next in the loop; the last thing on every page."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="next_step"):
+        st.markdown(f"**Next** · {text}")
+        navigation.link(page, label, icon=":material/arrow_forward:", **params)
+
+
+def need_dataset() -> Dataset:
+    """The dataset of the context, or an empty state that says how to get one."""
+    data = state.dataset()
+    if data is None:
+        with empty("No dataset yet", "This page shows one dataset. Load the demo or import your own on Home."):
+            navigation.link("home", "Go to Home")
+        st.stop()
+    return data
+
+
+def need_training(data: Dataset) -> Run:
+    """The training of the context, or an empty state that says how to get one."""
+    found = next((run for run in state.trained(data.name) if run.id == state.run_id()), None)
+    if found is None:
+        with empty("No finished training yet", "A training records the loss of every interaction; this page reads it."):
+            navigation.link("train", "Train a model")
+        st.stop()
+    return found
+
+
+def stale(run: Run, data: Dataset) -> None:
+    """Say so when the training was made from another import of the dataset."""
+    if run.dataset_fingerprint != data.fingerprint:
+        st.warning(
+            "This training was made from an earlier import of the dataset; its pairs may differ.", icon=":material/history:"
+        )
+
+
+# --- charts and tables ------------------------------------------------------------------------------------------------
+
+
+def chart(key: str, finding: str, figure: go.Figure, table: pd.DataFrame, about: str = "") -> None:
+    """A figure under the sentence that it shows, with the same numbers as a table."""
+    with st.container(border=True, key=f"chart_{key}"):
+        st.markdown(f"**{finding}**" + (f"  \n:gray[{about}]" if about else ""))
+        st.plotly_chart(figure, key=key, alt=f"{finding} {about}".strip(), config={"displaylogo": False})
+        with st.popover("Show as table", type="tertiary", icon=":material/table:"):
+            st.dataframe(table, hide_index=True, height=320)
+
+
+def tiles(values: Sequence[tuple[str, str, str]]) -> None:
+    """Numbers in a row: (name, value, what it means)."""
+    with st.grid(columns=len(values), min_column_width="9rem", gap="small"):
+        for name, value, meaning in values:
+            st.metric(name, value, help=meaning or None, border=True)
+
+
+def pages_of(n: int, size: int, key: str) -> slice:
+    """The rows of the page that is turned to."""
+    count = max((n + size - 1) // size, 1)
+    page = st.pagination(count, key=key) if count > 1 else 1
+    start = (page - 1) * size
+    return slice(start, min(start + size, n))

@@ -1,0 +1,30 @@
+"""Times, durations and runs, as people say them."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from core.runs import Run
+
+
+def when(at: float) -> str:
+    """A moment [Unix s] as the reader's clock shows it."""
+    zone = st.context.timezone
+    moment = datetime.fromtimestamp(at, ZoneInfo(zone) if zone else None)
+    return f"{moment:%d %b %Y, %H:%M}"
+
+
+def duration(seconds: float) -> str:
+    """A time span [s]."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def run_label(run: Run) -> str:
+    """A training in one line: when, on which labels, how good."""
+    labelled = f"labels {run.settings['labels']}" if run.settings.get("labels") else "no labels"
+    score = run.metrics.get("test", {}).get("recall@20")
+    return " · ".join([when(run.created), labelled] + ([f"R@20 {score:.3f}"] if score is not None else []))

@@ -1,0 +1,107 @@
+"""Long work as the app shows it: start, progress with the time left, stop, resume, failure; and the sign in the sidebar."""
+
+from typing import Any
+
+import streamlit as st
+
+from app import navigation, state, widgets, words
+from app.palette import KINDS
+from core import jobs, runs
+from core.runs import Run, State
+
+PAGE_OF = {"train": "train", "candidates": "board", "judge": "board"}
+TICK_S = 1.0
+
+
+def start(kind: str, dataset: str, settings: dict[str, Any]) -> Run:
+    """Start a job; the sidebar and the pages follow it from its folder, so a reload loses nothing."""
+    run = jobs.start(state.home(), kind, dataset, settings)
+    state.flash(f"{KINDS[kind]} has started.", ":material/play_arrow:")
+    return run
+
+
+def panel(run: Run) -> None:
+    """Status and controls of one run; refreshes itself while the run is at work."""
+    st.fragment(_panel, run_every=TICK_S if run.state.active else None)(run.id, run.state.active)
+
+
+def _panel(run_id: str, was_active: bool) -> None:
+    run = runs.folder(state.home(), run_id).read()
+    if was_active and not run.state.active:
+        st.rerun()
+    with st.container(border=True, key=f"job_{run.kind}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{KINDS[run.kind]}** · {widgets.plain(run.dataset)} · {words.when(run.created)}")
+            widgets.state_badge(run)
+        if run.state.active:
+            share, text = progress_of(run)
+            st.progress(share, text)
+        elif run.state is State.FAILED:
+            st.error(widgets.plain(run.error.get("error", "It failed without a message.")), icon=":material/error:")
+            widgets.untrusted(run.error.get("hint", ""))
+        elif run.state is State.INTERRUPTED:
+            st.warning("Its process ended before it was done. Nothing that it had saved is lost.", icon=":material/bolt:")
+        _controls(run)
+        with st.expander("Log", icon=":material/terminal:"):
+            st.code(runs.folder(state.home(), run.id).log_tail(), language=None, wrap_lines=True)
+
+
+def _controls(run: Run) -> None:
+    with st.container(horizontal=True):
+        if run.state.active:
+            stopping = run.state is State.STOPPING
+            st.button(
+                "Stop",
+                key=f"stop_{run.kind}",
+                icon=":material/stop:",
+                on_click=_stop,
+                args=(run.id, False),
+                disabled=stopping,
+                help="Ends after the present step and keeps what is done; it can be resumed.",
+            )
+            if stopping:
+                st.button(
+                    "Stop at once", key=f"kill_{run.kind}", icon=":material/dangerous:", on_click=_stop, args=(run.id, True)
+                )
+        elif run.state is not State.DONE:
+            st.button("Resume", key=f"resume_{run.kind}", icon=":material/play_arrow:", on_click=_resume, args=(run.id,))
+
+
+def _stop(run_id: str, force: bool) -> None:
+    with widgets.caught():
+        jobs.cancel(state.home(), run_id, force=force)
+
+
+def _resume(run_id: str) -> None:
+    with widgets.caught():
+        jobs.resume(state.home(), run_id)
+
+
+def progress_of(run: Run) -> tuple[float, str]:
+    """Share done in [0, 1], and a sentence for it."""
+    now = run.progress
+    if not now.total:
+        return 0.0, now.message or now.phase or "starting"
+    share = min(now.done / now.total, 1.0)
+    left = f" · about {words.duration(now.eta_s)} left" if now.eta_s is not None else ""
+    return share, f"{now.phase} {now.done:,} of {now.total:,}{left}".strip()
+
+
+def pill() -> None:
+    """What is at work now, on every page."""
+    busy = [run.id for run in state.active_jobs()]
+    if busy:
+        st.fragment(_pill, run_every=2 * TICK_S)(busy)
+
+
+def _pill(busy: list[str]) -> None:
+    at_work = state.active_jobs()
+    if [run.id for run in at_work] != busy:
+        st.rerun()
+    for run in at_work:
+        share, text = progress_of(run)
+        with st.container(border=True, key=f"pill_{run.kind}", gap="small"):
+            navigation.link(
+                PAGE_OF[run.kind], f"{KINDS[run.kind]} {share:.0%}", icon=":material/progress_activity:", dataset=run.dataset
+            )
+            st.progress(share, text)

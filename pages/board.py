@@ -1,0 +1,34 @@
+"""Judge: find doubtful pairs, have them judged, look at the answers, freeze the labels."""
+
+import streamlit as st
+
+from app import judging, loop, state, widgets
+
+data = widgets.need_dataset()
+widgets.title(
+    "Judge", "Pick the pairs that the model doubts, ask a judge in two views whether each is relevant, and freeze the labels."
+)
+
+find, ask, freeze = st.columns(3, gap="small")
+with find, st.container(border=True, height="stretch", key="step_find"):
+    found = judging.find(data)
+with ask, st.container(border=True, height="stretch", key="step_judge"):
+    judging.ask(data, found)
+with freeze, st.container(border=True, height="stretch", key="step_freeze"):
+    judging.freeze(data)
+
+judging.at_work(data.name)
+table = state.pair_table(data)
+if not len(table):
+    widgets.empty(
+        "No labels yet", "Judged pairs appear here with both ratings, once candidates have been judged.", ":material/gavel:"
+    )
+else:
+    judging.coverage(data, table)
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        judging.matrix(table)
+    with right:
+        judging.by_label(data)
+    judging.pairs(data, table)
+loop.show_next("board", data)

@@ -1,0 +1,15 @@
+"""Compare: two trainings side by side on the same test users."""
+
+from app import comparing, loop, widgets
+
+data = widgets.need_dataset()
+widgets.title("Compare", "Did it help? The same test users, ranked by two trainings, with the uncertainty of the difference.")
+chosen = comparing.choose(data.name)
+if chosen is None:
+    with widgets.empty(
+        "Two finished trainings are needed", "Train once as the data are and once with frozen labels, then compare them here."
+    ):
+        pass
+else:
+    comparing.show(*chosen)
+loop.show_next("compare", data)

@@ -1,0 +1,31 @@
+"""Explore: is the dataset sound, and what is in it."""
+
+import streamlit as st
+
+from app import exploring, loop, state, widgets
+
+data = widgets.need_dataset()
+widgets.title("Explore", "What is in the dataset, and whether it is sound enough to learn from.")
+run = state.run_id()
+
+overview, users, items, interactions = st.tabs(
+    ["Overview", "Users", "Items", "Interactions"], key="part", on_change="rerun", bind="query-params"
+)
+if overview.open:
+    with overview:
+        exploring.summary(data)
+        left, right = st.columns([2, 3], gap="medium")
+        with left:
+            exploring.health(data)
+        with right:
+            exploring.shape(data)
+if users.open:
+    with users:
+        exploring.side(data, run, "user")
+if items.open:
+    with items:
+        exploring.side(data, run, "item")
+if interactions.open:
+    with interactions:
+        exploring.interactions(data, run)
+loop.show_next("explore", data)

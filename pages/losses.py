@@ -1,0 +1,29 @@
+"""Losses: how the recorded loss is distributed by label, and what a threshold would drop."""
+
+import streamlit as st
+
+from app import loop, lossview, state, widgets
+
+data = widgets.need_dataset()
+widgets.title("Losses", "A high loss can mean a misclick or a rare true taste. See how far the loss alone can tell them apart.")
+run = widgets.need_training(data)
+widgets.stale(run, data)
+
+losses = state.losses(run.id)
+view = lossview.choose(data, losses)
+threshold = lossview.threshold(view)
+
+left, right = st.columns([3, 2], gap="medium")
+with left:
+    lossview.distribution(view, threshold)
+with right:
+    lossview.effect(view, threshold)
+
+left, right = st.columns([3, 2], gap="medium")
+with left:
+    lossview.over_time(view)
+with right:
+    lossview.operating_curve(view, threshold)
+
+lossview.doubtful(data, view, threshold)
+loop.show_next("losses", data)

@@ -1,0 +1,29 @@
+"""Pair: everything about one user and one item, and the decision about it."""
+
+import streamlit as st
+
+from app import deciding, loop, pairview, state, widgets
+
+data = widgets.need_dataset()
+widgets.title("Pair", "Is this item relevant to this user? Look at both, at the judge's two views and at the loss, and decide.")
+pair = pairview.choose(data)
+if pair is None:
+    loop.show_next("pair", data)
+    st.stop()
+
+pairview.header(data, pair)
+hidden = deciding.bar(data, pair)
+
+left, right = st.columns(2, gap="medium")
+with left:
+    pairview.user_card(data, pair)
+with right:
+    pairview.item_card(data, pair)
+
+if hidden:
+    widgets.note("Blind: the judge's views and the loss are shown once you have decided.", ":material/visibility_off:")
+else:
+    pairview.views(data, pair)
+    pairview.loss(data, pair, state.run_id())
+deciding.timeline(data, pair)
+loop.show_next("pair", data)

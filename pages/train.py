@@ -1,0 +1,35 @@
+"""Train: choose settings, start, watch, stop, resume."""
+
+import streamlit as st
+
+from app import loop, state, training, widgets, work
+
+data = widgets.need_dataset()
+widgets.title("Train", "A recommender learns from the clicks, and the loss of every click is recorded on the way.")
+
+form, view = st.columns([1, 2], gap="medium")
+with form, st.container(border=True):
+    widgets.section("New training")
+    settings = training.settings_form(data.name)
+    training.before_start(data.name, settings)
+    if st.button("Start training", key="start_training", type="primary", icon=":material/play_arrow:", width="stretch"):
+        with widgets.caught():
+            st.session_state[state.WATCHED] = work.start("train", data.name, settings).id
+            st.rerun()
+
+with view:
+    runs = state.runs_of(data.name, "train")
+    if not runs:
+        widgets.empty(
+            "No training yet", "Its progress and curves appear here. The settings on the left are good ones to begin with."
+        )
+    else:
+        run = training.choose(runs)
+        work.panel(run)
+        training.curves(run)
+        training.result(run)
+
+if runs:
+    widgets.section("All trainings of this dataset")
+    st.dataframe(training.table(runs), hide_index=True, key="trainings")
+loop.show_next("train", data)
