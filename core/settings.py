@@ -38,11 +38,29 @@ class ImportSettings(Settings):
 
     user: Annotated[str | None, Field(description="Column that names the user; guessed from the header when left out.")] = None
     item: Annotated[str | None, Field(description="Column that names the item; guessed from the header when left out.")] = None
-    rating: Annotated[str | None, Field(description="Column with a numeric rating.")] = None
-    time: Annotated[str | None, Field(description="Column with a time: Unix seconds or a date.")] = None
-    split: Annotated[str | None, Field(description="Column with train, valid or test; then no new split is made.")] = None
+    rating: Annotated[
+        str | None, Field(description="Column with a numeric rating; guessed when left out, none when empty.")
+    ] = None
+    time: Annotated[
+        str | None, Field(description="Column with a time, Unix seconds or a date; guessed when left out, none when empty.")
+    ] = None
+    split: Annotated[
+        str | None,
+        Field(description="Column with train, valid or test, then no new split is made; guessed when left out, none when empty."),
+    ] = None
     truth: Annotated[
-        str | None, Field(description="Column with known noise (1 or noisy, 0 or clean, hard); kept apart, for evaluation only.")
+        str | None,
+        Field(
+            description="Column with known noise (1 or noisy, 0 or clean, hard), for evaluation only; guessed when left out, none when empty."
+        ),
+    ] = None
+    title: Annotated[str | None, Field(description="Column of the item table with the title; guessed when left out.")] = None
+    category: Annotated[
+        str | None, Field(description="Column of the item table with categories, joined by |; guessed when left out.")
+    ] = None
+    text: Annotated[str | None, Field(description="Column of the item table with a description; guessed when left out.")] = None
+    about: Annotated[
+        str | None, Field(description="Column of the user table with a text about the user; all its attributes when left out.")
     ] = None
     threshold: Annotated[
         float | None, Field(description="A rating of at least this is a positive; MovieLens: 4. Without it every row is one.")

@@ -1,0 +1,249 @@
+"""Imported datasets on disk: `datasets/<name>/` with dataset.json and Parquet files, whole or not there at all."""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core import splits
+from core.artifacts import Home, read_json, write_json
+from core.datasets.checking import Tables
+from core.datasets.report import ImportReport
+from core.errors import DatasetError, NotFoundError
+from core.records import Dataset, Interactions, Label, fingerprint
+from core.settings import ImportSettings
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+FILES = ("interactions", "items", "users", "truth")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a list of datasets shows. Counts of interactions are of positives."""
+
+    name: str
+    format: str
+    users: int
+    items: int
+    interactions: int
+    train: int
+    valid: int
+    test: int
+    has_text: bool  # any item has a title, a category or a description
+    has_truth: bool
+    threshold: float | None
+    fingerprint: str
+    created: float  # [Unix s]
+    source: str  # name of the imported file or folder
+
+
+def checked_name(name: str) -> str:
+    """The name, when a folder can safely bear it."""
+    if not NAME.fullmatch(name):
+        raise DatasetError(
+            f"A dataset cannot be named {name!r}.",
+            "Use letters, digits, dots, dashes and underscores, with a letter or digit first.",
+        )
+    return name
+
+
+def save(
+    home: Home,
+    name: str,
+    format: str,
+    source: str,
+    tables: Tables,
+    settings: ImportSettings,
+    report: ImportReport,
+    *,
+    replace: bool,
+) -> DatasetInfo:
+    """Write a dataset beside its place and move it there in one step. An existing name without `replace` is a DatasetError."""
+    target = home.datasets / checked_name(name)
+    if target.exists() and not replace:
+        raise DatasetError(f"There is already a dataset named {name!r}.", "Choose another name, or replace it.")
+    dataset = _assembled(name, "", tables)
+    info = DatasetInfo(
+        name=name,
+        format=format,
+        users=dataset.n_users,
+        items=dataset.n_items,
+        interactions=len(dataset.train) + len(dataset.valid) + len(dataset.test),
+        train=len(dataset.train),
+        valid=len(dataset.valid),
+        test=len(dataset.test),
+        has_text=bool(tables.items[["category", "text"]].any(axis=None) or (tables.items["title"] != tables.items["item"]).any()),
+        has_truth=tables.truth is not None,
+        threshold=settings.threshold,
+        fingerprint=_fingerprint(dataset),
+        created=time.time(),
+        source=source,
+    )
+    with _whole(target, replace) as folder:
+        for file in FILES:
+            frame = getattr(tables, file)
+            if frame is not None:
+                frame.to_parquet(folder / f"{file}.parquet", index=False, compression="zstd")
+        write_json(folder / "dataset.json", {"info": asdict(info), "settings": settings.model_dump(), "report": report.to_json()})
+    return info
+
+
+@contextmanager
+def _whole(target: Path, replace: bool) -> Iterator[Path]:
+    """A hidden folder beside `target` that takes its place when the block ends well, and vanishes when it does not."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        folder.chmod(0o755)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    old = folder.with_name(folder.name + ".old")
+    try:
+        yield folder
+        if replace and target.exists():
+            target.rename(old)
+        os.rename(folder, target)
+    except OSError as error:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise _unwritable(target, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _unwritable(target: Path, error: OSError) -> DatasetError:
+    hint = "Free some disk space, check the permissions, or choose another --home."
+    return DatasetError(f"The dataset could not be written to {target}: {error.strerror or error}.", hint)
+
+
+def listing(home: Home) -> list[DatasetInfo]:
+    """All datasets by name."""
+    if not home.datasets.exists():
+        return []
+    names = (path.name for path in home.datasets.iterdir() if NAME.fullmatch(path.name) and (path / "dataset.json").is_file())
+    return [info(home, name) for name in sorted(names)]
+
+
+def info(home: Home, name: str) -> DatasetInfo:
+    """One dataset's entry; NotFoundError that lists what there is."""
+    return DatasetInfo(**_described(home, name)["info"])
+
+
+def report(home: Home, name: str) -> ImportReport:
+    """What its import reported."""
+    return ImportReport.from_json(_described(home, name)["report"])
+
+
+def _described(home: Home, name: str) -> dict:
+    path = home.datasets / name / "dataset.json"
+    if not NAME.fullmatch(name) or not path.is_file():
+        there = [entry.name for entry in listing(home)]
+        hint = f"There are: {', '.join(there)}." if there else "There is none yet: import a file, or make the demo dataset."
+        raise NotFoundError(f"There is no dataset named {name!r}.", hint)
+    return read_json(path)
+
+
+def remove(home: Home, name: str) -> None:
+    """Delete a dataset; runs and decisions that refer to it stay."""
+    info(home, name)
+    folder = home.datasets / name
+    doomed = folder.with_name(f".{name}.removed-{os.getpid()}")
+    try:
+        folder.rename(doomed)  # gone at once for everyone else
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise DatasetError(f"{folder} could not be deleted: {error.strerror or error}.", "Check the permissions.") from error
+
+
+def load(home: Home, name: str) -> Dataset:
+    """The dataset with positions: users and items in the order of users.parquet and items.parquet (whole-number ids by value,
+    others as text). Raises NotFoundError that lists what there is, DatasetError when its files are damaged."""
+    known = info(home, name)
+    folder = home.datasets / name
+    try:
+        frames = {file: pd.read_parquet(folder / f"{file}.parquet") for file in FILES[:3]}
+        truth = pd.read_parquet(folder / "truth.parquet") if known.has_truth else None
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"The dataset {name!r} is damaged: {error}.", "Import it again with replace.") from error
+    return _assembled(name, known.fingerprint, Tables(**frames, truth=truth))
+
+
+def _assembled(name: str, content: str, tables: Tables) -> Dataset:
+    """Raw ids to positions, rows to splits."""
+    rows, items, users = tables.interactions, tables.items, tables.users
+    user, item = _positions(rows["user"], users["user"]), _positions(rows["item"], items["item"])
+    labels = _labels(tables, user, item)
+    whole = Interactions(
+        user,
+        item,
+        rows["rating"].to_numpy(np.float32) if "rating" in rows else None,
+        rows["time"].to_numpy(np.int64) if "time" in rows else None,
+        labels,
+    )
+    positive, split = rows["positive"].to_numpy(bool), rows["split"].to_numpy()
+    train, valid, test = (whole.where(positive & (split == code)) for code in range(len(splits.SPLITS)))
+    return Dataset(
+        name=name,
+        user_ids=_texts(users["user"]),
+        item_ids=_texts(items["item"]),
+        user_text=_texts(users["text"]),
+        item_title=_texts(items["title"]),
+        item_category=_texts(items["category"]),
+        item_text=_texts(items["text"]),
+        train=train,
+        valid=valid,
+        test=test,
+        fingerprint=content,
+        disliked=None if positive.all() else whole.where(~positive),
+        missed=_missed(tables),
+    )
+
+
+def _positions(ids: pd.Series, known: pd.Series) -> np.ndarray:
+    found = pc.index_in(pa.array(ids, pa.large_string()), value_set=pa.array(known, pa.large_string()))
+    return found.to_numpy(zero_copy_only=False).astype(np.int32)
+
+
+def _texts(column: pd.Series) -> np.ndarray:
+    return np.array(column.tolist(), dtype=object)
+
+
+def _labels(tables: Tables, user: np.ndarray, item: np.ndarray) -> np.ndarray | None:
+    """Label codes int8 of all rows; None when nothing is known about any."""
+    if tables.truth is None:
+        return None
+    n_items = len(tables.items)
+    labels = np.full(len(user), Label.CLEAN, np.int8)
+    code = user.astype(np.int64) * n_items + item
+    known = _positions(tables.truth["user"], tables.users["user"]).astype(np.int64) * n_items
+    known += _positions(tables.truth["item"], tables.items["item"])
+    order = np.argsort(known)
+    place = np.searchsorted(known[order], code).clip(max=max(len(known) - 1, 0))
+    hit = known[order][place] == code if len(known) else np.zeros(len(code), bool)
+    labels[hit] = tables.truth["truth"].to_numpy(np.int8)[order][place[hit]]
+    return labels
+
+
+def _missed(tables: Tables) -> Interactions | None:
+    if tables.truth is None:
+        return None
+    rows = tables.truth[tables.truth["truth"] == Label.MISSED_POSITIVE]
+    return Interactions(_positions(rows["user"], tables.users["user"]), _positions(rows["item"], tables.items["item"]))
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """Of ids, texts and splits; two imports of one content are the same dataset, whatever their names and truth."""
+    texts = (dataset.user_ids, dataset.item_ids, dataset.user_text, dataset.item_title, dataset.item_category, dataset.item_text)
+    parts = (dataset.train, dataset.valid, dataset.test)
+    return fingerprint(*texts, *(array for part in parts for array in (part.user, part.item)))

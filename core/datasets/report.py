@@ -1,0 +1,74 @@
+"""What an import says about its files: every problem with its number of rows, its first lines and a plain sentence."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Severity = Literal["error", "warning", "note"]
+LINES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One kind of trouble in one file. error: rows were left out; warning: something was changed or looks wrong; note: good to know."""
+
+    kind: str
+    severity: Severity
+    file: str
+    count: int  # rows, ids or pairs concerned
+    lines: tuple[int, ...]  # first ten, 1-based as an editor shows them (with the header); rows of a Parquet file
+    message: str  # a full sentence
+    example: str = ""  # the first offending value, as it stands in the file
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """The validation report of one import."""
+
+    rows_read: int
+    rows_kept: int
+    problems: tuple[Problem, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "ImportReport":
+        problems = (Problem(**{**problem, "lines": tuple(problem["lines"])}) for problem in value["problems"])
+        return cls(value["rows_read"], value["rows_kept"], tuple(problems))
+
+    def sentences(self) -> list[str]:
+        """The report for people: first what was kept, then every problem with where it is."""
+        return [f"{self.rows_kept:,} of {self.rows_read:,} rows kept.", *(_told(problem) for problem in self.problems)]
+
+
+def _told(problem: Problem) -> str:
+    parts = []
+    if problem.lines:
+        word = "row" if problem.file.endswith(".parquet") else "line"
+        more = ", ..." if problem.count > len(problem.lines) else ""
+        parts.append(f"{word}{'s' if len(problem.lines) > 1 else ''} {', '.join(map(str, problem.lines))}{more}")
+    if problem.example:
+        parts.append(f"such as {problem.example!r}")
+    return f"{problem.file}: {problem.message}" + (f" ({'; '.join(parts)})" if parts else "")
+
+
+def found(
+    kind: str, severity: Severity, file: str, message: str, lines: np.ndarray | Sequence[int], example: object = ""
+) -> Problem:
+    """A Problem about these lines: `{n}` in the message becomes their number."""
+    count = len(lines)
+    shown = tuple(int(line) for line in lines[:LINES_SHOWN])
+    return Problem(kind, severity, file, count, shown, message.format(n=f"{count:,}"), clipped(str(example)))
+
+
+def about(kind: str, severity: Severity, file: str, message: str, count: int, example: object = "") -> Problem:
+    """A Problem that concerns no lines in particular."""
+    return Problem(kind, severity, file, count, (), message, clipped(str(example)))
+
+
+def clipped(text: str, length: int = 80) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "…"
