@@ -38,9 +38,9 @@ class ImportSettings(Settings):
 
     user: Annotated[str | None, Field(description="Column that names the user; guessed from the header when left out.")] = None
     item: Annotated[str | None, Field(description="Column that names the item; guessed from the header when left out.")] = None
-    rating: Annotated[
-        str | None, Field(description="Column with a numeric rating; guessed when left out, none when empty.")
-    ] = None
+    rating: Annotated[str | None, Field(description="Column with a numeric rating; guessed when left out, none when empty.")] = (
+        None
+    )
     time: Annotated[
         str | None, Field(description="Column with a time, Unix seconds or a date; guessed when left out, none when empty.")
     ] = None
@@ -63,7 +63,11 @@ class ImportSettings(Settings):
         str | None, Field(description="Column of the user table with a text about the user; all its attributes when left out.")
     ] = None
     threshold: Annotated[
-        float | None, Field(description="A rating of at least this is a positive; MovieLens: 4. Without it every row is one.")
+        float | None,
+        Field(
+            title="Rating threshold",
+            description="A rating of at least this is a positive; MovieLens: 4. Without it every row is one.",
+        ),
     ] = None
     split_by: Annotated[
         Literal["random", "time", "leave-one-out"],
@@ -71,10 +75,17 @@ class ImportSettings(Settings):
             description="How to split when no column says so: all rows at random, each user's rows by time, or each user's last two."
         ),
     ] = "random"
-    valid_share: Annotated[float, Field(ge=0, lt=0.5, description="Share of the rows kept for validation.")] = 0.2
-    test_share: Annotated[float, Field(gt=0, lt=0.5, description="Share of the rows kept for the test.")] = 0.2
+    valid_share: Annotated[
+        float, Field(title="Share for validation", ge=0, lt=0.5, description="Share of the rows kept for validation.")
+    ] = 0.2
+    test_share: Annotated[
+        float, Field(title="Share for the test", gt=0, lt=0.5, description="Share of the rows kept for the test.")
+    ] = 0.2
     core: Annotated[
-        int, Field(ge=0, le=100, description="Keep users and items with at least this many positives (k-core); 0: all.")
+        int,
+        Field(
+            title="k-core", ge=0, le=100, description="Keep users and items with at least this many positives (k-core); 0: all."
+        ),
     ] = 0
     seed: Annotated[int, Field(ge=0, description="Seed of the random split.")] = 2023
 
@@ -98,36 +109,64 @@ class TrainSettings(Settings):
     backbone: Annotated[str, Field(description="The recommender: lightgcn.")] = "lightgcn"
     denoiser: Annotated[str, Field(description="What is done about noise while training: plain does nothing.")] = "plain"
     labels: Annotated[
-        str | None, Field(description="Label version whose refined graph is used; left out, the graph is the click log as it is.")
+        str | None,
+        Field(
+            title="Label version",
+            description="Label version whose refined graph is used; left out, the graph is the click log as it is.",
+        ),
     ] = None
     train_on: Annotated[
-        Literal["observed", "refined"], Field(description="Graph that the training propagates on (used with labels).")
+        Literal["observed", "refined"],
+        Field(title="Train on", description="Graph that the training propagates on (used with labels)."),
     ] = "observed"
     infer_on: Annotated[
-        Literal["observed", "refined"], Field(description="Graph that the final vectors are propagated on (used with labels).")
+        Literal["observed", "refined"],
+        Field(title="Infer on", description="Graph that the final vectors are propagated on (used with labels)."),
     ] = "refined"
-    dim: Annotated[int, Field(ge=2, le=1024, description="Length of a user's and an item's vector.")] = 64
+    dim: Annotated[int, Field(title="Vector length", ge=2, le=1024, description="Length of a user's and an item's vector.")] = 64
     layers: Annotated[int, Field(ge=0, le=8, description="Propagation steps over the graph.")] = 3
     epochs: Annotated[
-        int, Field(ge=1, le=5000, description="Epochs at most; training stops earlier when valid no longer improves.")
+        int,
+        Field(
+            title="Epochs at most",
+            ge=1,
+            le=5000,
+            description="Epochs at most; training stops earlier when valid no longer improves.",
+        ),
     ] = 300
-    min_epochs: Annotated[int, Field(ge=1, le=5000, description="Epochs before an early stop may happen.")] = 60
+    min_epochs: Annotated[
+        int, Field(title="Epochs at least", ge=1, le=5000, description="Epochs before an early stop may happen.")
+    ] = 60
     eval_every: Annotated[
-        int, Field(ge=1, le=500, description="Epochs between two evaluations on valid; also between checkpoints.")
+        int,
+        Field(
+            title="Evaluate every", ge=1, le=500, description="Epochs between two evaluations on valid; also between checkpoints."
+        ),
     ] = 5
     patience: Annotated[int, Field(ge=1, le=100, description="Evaluations without improvement before the stop.")] = 10
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Interactions a step.")] = 2048
-    lr: Annotated[float, Field(gt=0, le=1, description="Learning rate of Adam.")] = 5e-3
-    init_std: Annotated[float, Field(gt=0, le=10, description="Standard deviation of the initial vectors.")] = 0.1
-    reg: Annotated[float, Field(ge=0, le=1, description="Weight of the squared norm of the batch's vectors.")] = 1e-3
-    monitor: Annotated[str, Field(description="Metric on valid that picks the epoch.")] = "recall@20"
+    batch_size: Annotated[int, Field(title="Batch size", ge=1, le=1_000_000, description="Interactions a step.")] = 2048
+    lr: Annotated[float, Field(title="Learning rate", gt=0, le=1, description="Learning rate of Adam.")] = 5e-3
+    init_std: Annotated[
+        float, Field(title="Initial spread", gt=0, le=10, description="Standard deviation of the initial vectors.")
+    ] = 0.1
+    reg: Annotated[
+        float, Field(title="Regularisation", ge=0, le=1, description="Weight of the squared norm of the batch's vectors.")
+    ] = 1e-3
+    monitor: Annotated[str, Field(title="Metric that picks the epoch", description="Metric on valid that picks the epoch.")] = (
+        "recall@20"
+    )
     trajectories: Annotated[
         int,
         Field(
-            ge=0, le=200_000, description="Interactions whose loss is kept for every epoch; mean and variance are kept for all."
+            title="Full loss courses kept",
+            ge=0,
+            le=200_000,
+            description="Interactions whose loss is kept for every epoch; mean and variance are kept for all.",
         ),
     ] = 20_000
-    early_epoch: Annotated[int, Field(ge=1, le=5000, description="Epoch whose loss is kept as the early loss.")] = 5
+    early_epoch: Annotated[
+        int, Field(title="Early epoch", ge=1, le=5000, description="Epoch whose loss is kept as the early loss.")
+    ] = 5
     seed: Annotated[int, Field(ge=0, description="Seed of initial vectors, batches and negatives.")] = 0
     device: Annotated[str, Field(description="auto, cpu or cuda.")] = "auto"
 
@@ -144,44 +183,81 @@ class EncoderSettings(Settings):
     encoder: Annotated[
         str,
         Field(
-            description="auto (sentence-transformers when its weights can be had, else tfidf), sentence-transformers or tfidf."
+            title="Text encoder",
+            description="auto (sentence-transformers when its weights can be had, else tfidf), sentence-transformers or tfidf.",
         ),
     ] = "auto"
-    encoder_model: Annotated[str, Field(description="Name or local folder of the sentence-transformers model.")] = (
-        "all-MiniLM-L6-v2"
-    )
+    encoder_model: Annotated[
+        str, Field(title="Encoder model", description="Name or local folder of the sentence-transformers model.")
+    ] = "all-MiniLM-L6-v2"
 
 
 class CandidateSettings(EncoderSettings):
     """Which pairs are doubtful enough to ask a judge about."""
 
-    budget: Annotated[int, Field(ge=1, le=1_000_000, description="Pairs to pick, positives and negatives together.")] = 2000
-    positive_share: Annotated[float, Field(ge=0, le=1, description="Share of the budget for observed pairs.")] = 0.8
+    budget: Annotated[
+        int, Field(title="Pairs to find", ge=1, le=1_000_000, description="Pairs to pick, positives and negatives together.")
+    ] = 2000
+    positive_share: Annotated[
+        float, Field(title="Share of clicks", ge=0, le=1, description="Share of the budget for observed pairs.")
+    ] = 0.8
     bottom_share: Annotated[
-        float, Field(gt=0, le=1, description="Of each user's positives, the lowest-scored share that may be asked about.")
+        float,
+        Field(
+            title="Lowest share of a user's clicks",
+            gt=0,
+            le=1,
+            description="Of each user's positives, the lowest-scored share that may be asked about.",
+        ),
     ] = 0.5
     top_k: Annotated[
-        int, Field(ge=0, le=100, description="Of each user's unobserved items, the best-scored k that may be asked about.")
+        int,
+        Field(
+            title="Unobserved items per user",
+            ge=0,
+            le=100,
+            description="Of each user's unobserved items, the best-scored k that may be asked about.",
+        ),
     ] = 5
-    run: Annotated[str | None, Field(description="Run whose scores are used; the newest finished one when left out.")] = None
+    run: Annotated[
+        str | None, Field(title="Training", description="Run whose scores are used; the newest finished one when left out.")
+    ] = None
 
 
 class JudgeSettings(EncoderSettings):
     """Who is asked, and how."""
 
     judge: Annotated[str, Field(description="builtin (a rater, not a language model) or ollama.")] = "builtin"
-    url: Annotated[str, Field(description="Address of the server.")] = "http://localhost:11434"
+    url: Annotated[str, Field(title="Server address", description="Address of the server.")] = "http://localhost:11434"
     model: Annotated[str, Field(description="Name of the model on the server.")] = "llama3.1:8b"
     workers: Annotated[
-        int, Field(ge=1, le=64, description="Requests at once; a plain Ollama serves one (OLLAMA_NUM_PARALLEL).")
+        int,
+        Field(
+            title="Requests at once",
+            ge=1,
+            le=64,
+            description="Requests at once; a plain Ollama serves one (OLLAMA_NUM_PARALLEL).",
+        ),
     ] = 1
-    history_items: Annotated[int, Field(ge=1, le=200, description="Past items shown to the judge.")] = 20
+    history_items: Annotated[int, Field(title="Past items shown", ge=1, le=200, description="Past items shown to the judge.")] = (
+        20
+    )
     temperature: Annotated[float, Field(ge=0, le=2, description="0: the most likely answer.")] = 0.0
-    num_predict: Annotated[int, Field(ge=32, le=4096, description="Tokens of an answer at most.")] = 256
+    num_predict: Annotated[
+        int, Field(title="Answer tokens at most", ge=32, le=4096, description="Tokens of an answer at most.")
+    ] = 256
     timeout_s: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds for one answer; the first, which loads the model, gets 10 minutes.")
+        float,
+        Field(
+            title="Time limit [s]",
+            gt=0,
+            le=3600,
+            description="Seconds for one answer; the first, which loads the model, gets 10 minutes.",
+        ),
     ] = 120
-    limit: Annotated[int | None, Field(ge=1, description="Pairs to ask about at most; all candidates when left out.")] = None
+    limit: Annotated[
+        int | None, Field(title="Pairs at most", ge=1, description="Pairs to ask about at most; all candidates when left out.")
+    ] = None
 
 
 class CompareSettings(Settings):
