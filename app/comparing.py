@@ -73,7 +73,7 @@ def verdict(comparison: Comparison) -> None:
         "One training each: another seed can shift both by a few thousandths, so repeat with other seeds before you rely on it."
     )
     st.caption(f"{comparison.n_users:,} test users, paired; the interval is from resampling users. {seeds}")
-    with st.grid(columns=len(TILES), min_column_width="10rem", gap="small"):
+    with st.grid(columns=len(TILES), min_column_width=160, gap="small"):
         for name in TILES:
             one = comparison.metrics[name]
             meaning = f"A {one.a:.4f}, B {one.b:.4f}; difference {one.delta:+.4f} ({one.low:+.4f} to {one.high:+.4f})."

@@ -24,7 +24,7 @@ def settings_form(
     if rest:
         with (
             st.expander("More settings", icon=":material/tune:", key=f"{prefix}_more"),
-            st.grid(columns=2, min_column_width="10rem"),
+            st.grid(columns=2, min_column_width=160),
         ):
             values |= {name: _field(model, name, prefix, choices or {}) for name in rest}
     return values

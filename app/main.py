@@ -1,5 +1,6 @@
 """The app: `streamlit run app/main.py` from the repository root."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -28,3 +29,6 @@ try:
     page.run()
 except WinnowError as error:
     widgets.failure(error)
+except Exception:
+    logging.getLogger("winnow").exception("page %s failed", page.title)
+    widgets.crash(page.title)

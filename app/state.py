@@ -7,6 +7,7 @@ samples those when it hashes them, and would return stale results.
 import getpass
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Concatenate, TypeVar
 
 import numpy as np
@@ -17,13 +18,13 @@ from core import browse, compare, datasets, dynamics, judges, pipeline, runs
 from core import labels as label_rules
 from core.artifacts import Home
 from core.compare import Comparison
-from core.datasets import DatasetInfo
+from core.datasets import DatasetInfo, Draft, Peek
 from core.datasets.health import Check
 from core.datasets.health import health as health_checks
 from core.judges import Health
 from core.records import Dataset, Embeddings, Interactions, LabelSet
 from core.runs import Run, State
-from core.settings import JudgeSettings
+from core.settings import ImportSettings, JudgeSettings
 from core.store import Store
 
 DATASET, RUN, ANNOTATOR = "ctx_dataset", "ctx_run", "annotator"
@@ -140,6 +141,33 @@ def dataset() -> Dataset | None:
 @st.cache_resource(max_entries=4, show_spinner="Reading the dataset")
 def _dataset(home_path: str, name: str, fingerprint: str) -> Dataset:
     return datasets.load(Home.at(home_path), name)
+
+
+def peek(path: Path) -> Peek:
+    """What is plain about a source before any checking."""
+    return _peek(str(path), _changed(path))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the file")
+def _peek(path: str, changed: tuple[int, ...]) -> Peek:
+    return datasets.peek(path)
+
+
+def _changed(*paths: Path | None) -> tuple[int, ...]:
+    """When the files of a source were last written."""
+    files = [child for path in paths if path for child in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    return tuple(file.stat().st_mtime_ns for file in files)
+
+
+def draft(path: Path, items: Path | None, users: Path | None, settings_json: str) -> Draft:
+    """The checked import of these files; nothing is written by it."""
+    return _draft(_changed(path, items, users), str(path), str(items or ""), str(users or ""), settings_json)
+
+
+@st.cache_resource(max_entries=2, ttl=3600, show_spinner="Checking every row")
+def _draft(changed: tuple[int, ...], path: str, items: str, users: str, settings_json: str) -> Draft:
+    settings = ImportSettings.model_validate_json(settings_json)
+    return datasets.examine(path, settings=settings, items=items or None, users=users or None)
 
 
 @per_dataset

@@ -91,6 +91,14 @@ def failure(error: WinnowError) -> None:
         untrusted(error.hint)
 
 
+def crash(page: str) -> None:
+    """A fault of ours: what still works, and where the details are."""
+    st.error(f"Something went wrong on {page}. This is a fault of Winnow, not of your data.", icon=":material/bug_report:")
+    untrusted(
+        "Your data, labels and trainings are safe. Reload the page or go to another one; the details are in the server's log."
+    )
+
+
 def empty(text: str, why: str, icon: str = ":material/inbox:") -> st.delta_generator.DeltaGenerator:
     """What would be here, and why it is not; the caller adds the one action into the returned box."""
     box = st.container(border=True, horizontal_alignment="center", gap="small")
@@ -153,7 +161,7 @@ def chart(key: str, finding: str, figure: go.Figure, table: pd.DataFrame, about:
 
 def tiles(values: Sequence[tuple[str, str, str]]) -> None:
     """Numbers in a row: (name, value, what it means)."""
-    with st.grid(columns=len(values), min_column_width="9rem", gap="small"):
+    with st.grid(columns=len(values), min_column_width=150, gap="small"):
         for name, value, meaning in values:
             st.metric(name, value, help=meaning or None, border=True)
 
