@@ -50,7 +50,7 @@ def _fail(arguments: list[str], message: str, hint: str, code: int) -> int:
     if "--json" in arguments:
         typer.echo(json.dumps({"error": message, "hint": hint}, ensure_ascii=False))
     else:
-        errors.print(f"{message} {hint}".strip(), style="red", highlight=False, markup=False)
+        errors.print(f"{message} {hint}".strip(), style="red", highlight=False, markup=False, soft_wrap=True)
     return code
 
 

@@ -134,7 +134,7 @@ def _find_candidates(home: Home, folder: RunFolder, report: Report, stop: Stop) 
     encoded = semantic.encode_items(dataset, settings, home.cache)
     report(Progress("looking for doubtful pairs", 1, 2, encoded.name))
     found = candidates.find(dataset, base.embeddings(), base.losses(), encoded.vectors, settings)
-    identifier = candidates.save(home, dataset, found, settings, base.id)
+    identifier = candidates.save(home, dataset, found, settings, base.id, encoder=encoded.name, why=encoded.why)
     report(Progress("done", 2, 2))
     observed = int(found.observed.sum())
     counts = {"n": len(found), "observed": observed, "unobserved": len(found) - observed}

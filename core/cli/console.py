@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -20,6 +21,9 @@ from core.errors import NotFoundError, SettingsError
 from core.settings import Settings
 
 errors = Console(stderr=True)
+
+PIPED_WIDTH = 160
+"""Columns when nobody looks: wide enough that no table is squeezed."""
 
 HomeOption = Annotated[
     Path | None,
@@ -40,18 +44,20 @@ class Output:
         self.home = home
         self.as_json = as_json
         self._console = Console()
+        if not self._console.is_terminal:
+            self._console.width = PIPED_WIDTH
 
     def answer(self, value: Any, *, text: str | Table | None = None) -> None:
         """The command's result; people see `text` instead when there is one."""
         if self.as_json or text is None:
             typer.echo(json.dumps(plain(value), ensure_ascii=False, indent=None if self.as_json else 2, allow_nan=False))
         else:
-            self._console.print(text, highlight=False)
+            self._console.print(text, highlight=False, markup=False, soft_wrap=isinstance(text, str))
 
     def note(self, sentence: str) -> None:
         """Something a person should know beside the result; on stderr, so that pipes stay clean."""
         if not self.as_json:
-            errors.print(sentence, highlight=False, markup=False)
+            errors.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[runs.Progress], None]]:
@@ -106,8 +112,14 @@ def table(title: str, columns: list[str], rows: list[list[object]]) -> Table:
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
-        made.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else "" if cell is None else str(cell) for cell in row))
+        made.add_row(*(escape(_shown(cell)) for cell in row))
     return made
+
+
+def _shown(cell: object) -> str:
+    if cell is None:
+        return ""
+    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
 
 
 def command(

@@ -83,7 +83,7 @@ def _imported(output: Output, info: datasets.DatasetInfo, report: datasets.Impor
 def datasets_(output: Output) -> None:
     """List the imported datasets."""
     found = datasets.listing(output.home)
-    columns = ["name", "users", "items", "interactions", "train", "valid", "test", "has_text", "has_truth"]
+    columns = ["name", "users", "items", "interactions", "train", "valid", "test"]
     rows = [[getattr(info, column) for column in columns] for info in found]
     text = table("Datasets", columns, rows) if found else "No dataset yet. Make one: python -m core demo"
     output.answer([asdict(info) for info in found], text=text)

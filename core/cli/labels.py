@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from core import datasets, labels, pipeline
+from core import datasets, exchange, labels, pipeline
+from core.artifacts import atomic
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
-from core.errors import SettingsError
+from core.errors import DatasetError, SettingsError
 from core.store import Store
 
 app = typer.Typer(help="What pairs are, by judges and by people.", no_args_is_help=True, rich_markup_mode=None)
@@ -112,20 +113,43 @@ def labels_export(
     path: Annotated[Path, typer.Argument(help="CSV file to write.")],
     dataset: DatasetOption = None,
 ) -> None:
-    """Write every decision with its annotator, time and note to a CSV file."""
+    """Write every decision, undo rows too, with annotator, time and note to a CSV file.
+
+    Example: python -m core labels export decisions.csv --dataset demo
+    """
     name = dataset_name(output.home, dataset)
-    n = labels.export_decisions(Store.open(output.home).decisions(name), path)
+    decisions = Store.open(output.home).decisions(name)
+    with atomic(path) as temporary:
+        temporary.write_text(exchange.to_csv(decisions), encoding="utf-8", newline="")
+    n = len(decisions)
     output.answer({"dataset": name, "path": path, "decisions": n}, text=f"Wrote {n} decisions to {path}.")
 
 
 @command(app, "import")
 def labels_import(
     output: Output,
-    path: Annotated[Path, typer.Argument(help="A CSV file that `labels export` wrote.")],
+    path: Annotated[Path, typer.Argument(help="A CSV file that `labels export` wrote, or one with user_id, item_id, relevant.")],
     dataset: DatasetOption = None,
+    annotator: AnnotatorOption = "anonymous",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
 ) -> None:
-    """Append decisions from a file; those that are already there are left alone."""
+    """Append the decisions of a file; those that are already there are left alone, nothing is overwritten.
+
+    Example: python -m core labels import decisions.csv --dataset demo --dry-run
+    """
     name = dataset_name(output.home, dataset)
-    result = labels.import_decisions(Store.open(output.home), datasets.load(output.home, name), path, dry_run=dry_run)
-    output.answer(asdict(result), text=str(result))
+    store = Store.open(output.home)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}.", "Give a CSV file in UTF-8.") from error
+    rows = exchange.from_csv(text, annotator=annotator)
+    change = exchange.difference(rows, store.decisions(name), store.standing(name))
+    data = datasets.load(output.home, name)
+    for row in change.new:
+        labels.known_pair(data, row.user_id, row.item_id)
+    if not dry_run:
+        store.add(name, change.new, change.known)
+    counts = {"new": len(change.new), "same": change.same, "conflicting": len(change.conflicting)}
+    told = ", ".join(f"{n} {kind}" for kind, n in counts.items())
+    output.answer({"dataset": name, "dry_run": dry_run, **counts}, text=f"{'Would add' if dry_run else 'Added'}: {told}.")

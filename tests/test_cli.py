@@ -1,0 +1,173 @@
+"""The command line: one JSON value on stdout, exit codes 0, 1 and 2, and the whole loop on real data."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from movielens_folder import write_movielens
+
+from core import datasets
+from core.__main__ import run
+from core.artifacts import ROOT, Home
+from core.settings import DemoSettings, TrainSettings
+from core.store import Store
+
+QUICK = ["--dim", "8", "--layers", "1", "--epochs", "10", "--min-epochs", "10", "--batch-size", "1024"]
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def call(home: Home, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a command with --json in this process; returns what it printed, parsed, after checking the exit code."""
+
+    def call(*arguments: object, code: int = 0) -> Any:
+        capsys.readouterr()
+        assert run([*map(str, arguments), "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    return call
+
+
+def demo(call: Call) -> None:
+    call("demo", "--users", 60, "--items", 150, "--interactions", 1200)
+
+
+def test_the_loop(call: Call) -> None:
+    demo(call)
+    [dataset] = call("datasets")
+    assert (dataset["name"], dataset["users"], dataset["items"]) == ("demo", 60, 150)
+    plain = call("train", "--dataset", "demo", *QUICK)
+    assert plain["state"] == "done"
+    assert plain["epochs"] == 10
+    assert set(plain["metrics"]) == {"valid", "test"}
+    assert 0 <= plain["metrics"]["test"]["recall@20"] <= 1
+    found = call("candidates", "--dataset", "demo", "--budget", 100)
+    assert found["n"] == 100 == found["observed"] + found["unobserved"]
+    first = call("judge", "--dataset", "demo", "--judge", "builtin")
+    assert {name: first[name] for name in ("cached", "failed", "unjudged")} == {"cached": 0, "failed": 0, "unjudged": 0}
+    again = call("judge", "--dataset", "demo", "--judge", "builtin")
+    assert again["asked"] == 0
+    assert again["cached"] == 200
+    shown = call("labels", "show", "--dataset", "demo")
+    assert sum(shown["counts"].values()) == 100
+    row = next(row for row in shown["labels"] if row["observed"])
+    answer = "yes" if row["label"] == "noisy positive" else "no"
+    call("labels", "set", row["user_id"], row["item_id"], answer, "--note", "I know her", "--annotator", "ann")
+    [mine] = call("labels", "show", "--user", row["user_id"], "--item", row["item_id"])["labels"]
+    assert (mine["source"], mine["label"] == "hard positive") == ("human", answer == "yes")
+    frozen = call("labels", "freeze", "--annotator", "ann")
+    assert frozen["version"] == "v1"
+    refined = call("train", "--dataset", "demo", "--labels", "v1", *QUICK)
+    compared = call("compare", plain["run"], refined["run"])
+    assert (compared["a"], compared["b"]) == (plain["run"], refined["run"])
+    delta = compared["metrics"]["recall@20"]
+    assert set(delta) == {"a", "b", "delta", "low", "high"}
+    assert delta["a"] == pytest.approx(plain["metrics"]["test"]["recall@20"])
+    assert delta["b"] - delta["a"] == pytest.approx(delta["delta"])
+    assert delta["low"] <= delta["delta"] <= delta["high"]
+    assert {row["setting"] for row in compared["differences"]} == {"labels", "label content"}
+    assert [one["kind"] for one in call("runs")] == ["train", "judge", "judge", "candidates", "train"]
+
+
+def a_pair(call: Call, home: Home) -> tuple[str, str]:
+    """Raw ids of one click of the demo dataset."""
+    data = datasets.load(home, "demo")
+    return data.user_ids[data.train.user[0]], data.item_ids[data.train.item[0]]
+
+
+def test_decisions_go_out_and_come_back_unchanged(call: Call, home: Home, tmp_path: Path) -> None:
+    demo(call)
+    user, item = a_pair(call, home)
+    call("labels", "set", user, item, "no", "--note", "=1+1, really", "--annotator", "ann")
+    call("labels", "set", user, item, "yes", "--annotator", "bob")
+    assert len(call("labels", "undo", "--annotator", "bob")["undone"]) == 1
+    path = tmp_path / "decisions.csv"
+    assert call("labels", "export", path)["decisions"] == 3
+    assert "'=1+1" in path.read_text()
+    assert call("labels", "import", path) == {"dataset": "demo", "dry_run": False, "new": 0, "same": 3, "conflicting": 0}
+    other = Home.at(tmp_path / "other")
+    datasets.import_demo(other, DemoSettings(users=60, items=150, interactions=1200))
+    assert call("labels", "import", path, "--dry-run", "--home", other.path)["new"] == 3
+    assert call("labels", "show", "--home", other.path)["labels"] == []
+    call("labels", "import", path, "--home", other.path)
+    [label] = call("labels", "show", "--home", other.path)["labels"]
+    assert (label["label"], label["source"]) == ("noisy positive", "human")
+    before, after = (Store.open(place).decisions("demo") for place in (home, other))
+    assert [(d.note, d.annotator, d.at, d.undoes) for d in before] == [(d.note, d.annotator, d.at, d.undoes) for d in after]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["train"], 1, "no dataset yet"),
+        (["train", "--dataset", "nothing"], 1, "nothing"),
+        (["train", "--dim", "0"], 2, "dim"),
+        (["train", "--dim", "many"], 2, "dim"),
+        (["train", "--no-such-option"], 2, "no-such-option"),
+        (["nonsense"], 2, "nonsense"),
+        (["import", "no/such/file.csv"], 1, "no/such/file.csv"),
+        (["import", "x.csv", "--mapping", "user"], 2, "user"),
+        (["import", "x.csv", "--mapping", "usr=uid"], 2, "usr"),
+        (["compare", "a", "b"], 1, "no run"),
+        (["resume", "a"], 1, "no run"),
+        (["labels", "set", "u", "i", "maybe"], 2, "maybe"),
+    ],
+)
+def test_errors_are_one_json_object_with_a_hint(call: Call, arguments: list[str], code: int, says: str) -> None:
+    told = call(*arguments, code=code)
+    assert set(told) == {"error", "hint"}
+    assert says in told["error"]
+
+
+def test_a_broken_file_leaves_no_dataset(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "clicks.csv"
+    path.write_text("user,item,rating\n1,2,great\n1,3,bad\n")
+    told = call("import", path, "--threshold", 4, code=1)
+    assert "rating" in told["error"] + told["hint"]
+    assert call("datasets") == []
+
+
+def test_every_command_explains_itself_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["--help"])
+    listed = capsys.readouterr().out
+    for command in ("demo", "import", "datasets", "train", "runs", "candidates", "judge", "labels", "compare", "doctor"):
+        assert f" {command} " in listed
+        assert run([command, "--help"]) == 0
+        assert len(capsys.readouterr().out) > 200
+
+
+def test_settings_are_options_with_their_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["train", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for name, field in TrainSettings.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in told
+        assert " ".join(field.description.split())[:40] in told
+
+
+def test_doctor_knows_that_ollama_is_optional(call: Call) -> None:
+    told = call("doctor", "--url", "http://127.0.0.1:9")
+    checks = {check["name"]: check for check in told["checks"]}
+    assert told["ok"]
+    assert not checks["Ollama"]["ok"]
+    assert checks["Ollama"]["hint"]
+    assert checks["database"]["ok"]
+
+
+def test_as_a_process_stdout_holds_json_and_nothing_else(home: Home) -> None:
+    arguments = ["demo", "--users", "60", "--items", "150", "--interactions", "1200", "--json"]
+    done = subprocess.run([sys.executable, "-m", "core", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["name"] == "demo"
+    assert done.stderr == ""
+
+
+@pytest.mark.real
+def test_plain_lightgcn_on_movielens_100k(call: Call, shared_data: Path, tmp_path: Path) -> None:
+    """The original folder, ratings of 4 and 5 as positives, 60/20/20: test recall@20 of at least .33."""
+    imported = call("import", write_movielens(shared_data, tmp_path / "ml-100k"))
+    assert (imported["users"], imported["items"], imported["interactions"]) == (943, 1682, 55375)
+    assert (imported["train"], imported["valid"], imported["test"]) == (33316, 11018, 11041)
+    assert call("train")["metrics"]["test"]["recall@20"] >= 0.33
