@@ -24,8 +24,8 @@ def metric_word(name: str) -> str:
 
 
 def _figure(x: str, y: str, height: int = 340, **layout: Any) -> go.Figure:
-    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0}
-    figure = go.Figure(layout={"height": height, "margin": {"l": 8, "r": 12, "t": 34, "b": 8}, "legend": legend, **layout})
+    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.1, "xanchor": "left", "x": 0}
+    figure = go.Figure(layout={"height": height, "margin": {"l": 8, "r": 12, "t": 52, "b": 4}, "legend": legend, **layout})
     figure.update_xaxes(title=x, automargin=True)
     figure.update_yaxes(title=y, automargin=True, rangemode="tozero")
     return figure
@@ -66,8 +66,13 @@ def loss_ecdf(curves: dict[int, tuple[np.ndarray, np.ndarray]], sizes: dict[int,
 
 
 def _threshold_line(figure: go.Figure, threshold: float) -> go.Figure:
-    label = {"text": f"drop above {threshold:.3g}", "font": {"size": 13, "color": GREY}, "textposition": "end"}
-    return figure.add_vline(threshold, line={"color": GREY, "width": 2, "dash": "dash"}, label=label)
+    return _marked(figure, threshold, f"drop above {threshold:.3g}")
+
+
+def _marked(figure: go.Figure, x: float, text: str) -> go.Figure:
+    figure.add_vline(x, line={"color": GREY, "width": 1.5, "dash": "dash"})
+    style = {"font": {"size": 13, "color": GREY}, "showarrow": False, "xanchor": "center", "yanchor": "bottom"}
+    return figure.add_annotation(x=x, y=1, yref="paper", text=text, **style)
 
 
 def precision_recall(curve: Curve, drop: Drop) -> go.Figure:
@@ -124,8 +129,7 @@ def validation(rows: Sequence[dict[str, Any]], names: Sequence[str], best_epoch:
         points = [(row["epoch"], row["valid"][name]) for row in rows if row.get("valid") and name in row["valid"]]
         _add_line(figure, points, metric_word(name), {"width": 2.5, "dash": ("solid", "dash", "dot")[place % 3]}, "lines+markers")
     if best_epoch:
-        label = {"text": f"best: epoch {best_epoch}", "font": {"size": 13, "color": GREY}}
-        figure.add_vline(best_epoch, line={"color": GREY, "dash": "dash", "width": 1.5}, label=label)
+        _marked(figure, best_epoch, f"kept: epoch {best_epoch}")
     return figure
 
 

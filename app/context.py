@@ -5,10 +5,6 @@ import streamlit as st
 from app import state, widgets, words
 
 
-def brand() -> None:
-    st.markdown("## :material/grain: Winnow")
-
-
 def choose() -> None:
     """Dataset, training and annotator; the first two are in every address."""
     names = [info.name for info in state.infos()]

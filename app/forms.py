@@ -10,6 +10,8 @@ from pydantic.fields import FieldInfo
 
 from core.settings import Settings
 
+_NONE = "\0"  # a select box takes None for "nothing chosen yet", so None as a choice needs another form
+
 Choices = Mapping[str, Mapping[Any, str]]
 """{field: {value: how it is shown}} for fields whose possible values are only known at work (runs, label versions, judges)."""
 
@@ -45,9 +47,11 @@ def _field(model: type[Settings], name: str, prefix: str, choices: Choices) -> A
     known = choices.get(name) or ({option: str(option) for option in get_args(kind)} if get_origin(kind) is Literal else None)
     common: dict[str, Any] = {"key": key, "help": field.description, "persist_state": "session"}
     if known:
-        if value not in known:
-            st.session_state[key] = next(iter(known))
-        return st.selectbox(label, list(known), format_func=lambda option: known[option], **common)
+        shown = {_NONE if option is None else option: words for option, words in known.items()}
+        if value not in shown:
+            st.session_state[key] = _NONE if value is None and _NONE in shown else next(iter(shown))
+        chosen = st.selectbox(label, list(shown), format_func=lambda option: shown[option], **common)
+        return None if chosen == _NONE else chosen
     if kind is bool:
         return st.toggle(label, **common)
     if kind in (int, float):

@@ -113,7 +113,8 @@ def freeze(data: Dataset) -> None:
         )
     note = st.text_input("Note", key="freeze_note", max_chars=200, placeholder="what this version is for")
     ready = bool(useful and fresh and state.annotator())
-    if st.button("Freeze as a version", key="freeze", icon=":material/ac_unit:", width="stretch", disabled=not ready):
+    kind = "primary" if ready else "secondary"
+    if st.button("Freeze as a version", key="freeze", type=kind, icon=":material/ac_unit:", width="stretch", disabled=not ready):
         with widgets.caught():
             name = pipeline.freeze(state.home(), data.name, annotator=state.annotator(), note=note)
             state.flash(f"The labels are frozen as {name}.", ":material/ac_unit:")
@@ -183,15 +184,7 @@ def by_label(data: Dataset) -> None:
     for label, count in browse.counts_by_label(labels).items():
         look = LABELS[label]
         human = int(((labels.label == label) & (labels.source == Source.HUMAN)).sum())
-        rows.append(
-            {
-                "label": f"{look.sign} {look.word}",
-                "pairs": count,
-                "share": count / len(labels),
-                "by people": human,
-                "meaning": look.means,
-            }
-        )
+        rows.append({"label": f"{look.sign} {look.word}", "pairs": count, "share": count / len(labels), "by people": human})
     with st.container(border=True, height="stretch"):
         relevant = int(labels.having(Label.HARD_POSITIVE, Label.MISSED_POSITIVE).user.size)
         st.markdown(f"**{relevant:,} of {len(labels):,} examined pairs are relevant**")
@@ -225,7 +218,8 @@ def pairs(data: Dataset, table: pd.DataFrame) -> None:
     chosen = table[keep]
     st.caption(f"{len(chosen):,} of {len(table):,} pairs")
     user, item = state.places(data, chosen)
-    columns = {name: chosen[name].to_numpy() for name in ("user view", "item view", "label", "source")}
+    columns = {name: chosen[name].to_numpy() for name in ("user view", "item view", "label")}
+    columns["given by"] = chosen["source"].to_numpy()
     pairlist.show(data, Interactions(user, item), "judged", "judged pairs", columns)
     if len(chosen):
         with st.popover("Show as table", type="tertiary", icon=":material/table:"):

@@ -41,7 +41,7 @@ def steps(data: Dataset | None) -> list[Step]:
         ),
         Step("Train", bool(trained), _count(len(trained), "training"), "train", "Train a model", _TRAIN),
         Step(
-            "Find doubt",
+            "Find candidates",
             bool(found),
             f"{found[0].result['n']:,} pairs" if found else "none yet",
             "board",
@@ -87,7 +87,7 @@ def show_next(here: str, data: Dataset | None) -> None:
     if step is None:
         widgets.next_step("compare the two trainings on the same test users.", "compare", "Compare")
     else:
-        widgets.next_step(step.advice, step.page, step.action if step.page != here else f"{step.name}: above on this page")
+        widgets.next_step(step.advice, step.page if step.page != here else None, step.action)
 
 
 def _count(n: int, what: str) -> str:

@@ -23,6 +23,7 @@ class View:
     statistic: str
     loss: np.ndarray  # float32 (n,)
     group: np.ndarray  # int8 (n,) Label
+    by: str  # a member of GROUPINGS
     noisy: np.ndarray | None  # bool (n,) known noise, for evaluation only
 
 
@@ -53,7 +54,7 @@ def choose(data: Dataset, losses: dict[str, np.ndarray]) -> View:
             )
         widgets.legend()
     noisy = state.loss_labels(data, losses, truth=True) == Label.NOISY_POSITIVE if known else None
-    return View(losses, statistic, losses[statistic], state.loss_labels(data, losses, truth=by == BY_TRUTH), noisy)
+    return View(losses, statistic, losses[statistic], state.loss_labels(data, losses, truth=by == BY_TRUTH), by, noisy)
 
 
 def threshold(view: View) -> float:
@@ -79,7 +80,9 @@ def distribution(view: View, at: float) -> None:
     if separated is not None:
         word = "hardly tells" if separated < 0.65 else "partly tells" if separated < 0.8 else "tells"
         finding = f"The loss {word} noisy from hard positives (AUC {separated:.2f}; .50 is a coin)"
-    about = f"n = {len(view.loss):,} clicks, loss {dynamics.STATISTICS[view.statistic]}"
+    about = f"n = {len(view.loss):,} clicks, loss {dynamics.STATISTICS[view.statistic]}, grouped by {GROUPINGS[view.by]}"
+    if view.by == BY_LABEL:
+        about += "; examined clicks were picked because the model doubts them, so their losses are high by choice"
     shape = st.segmented_control(
         "Show as",
         ["cumulative", "histogram", "counts"],

@@ -19,11 +19,11 @@ st.html(ROOT / "app" / "style.css")
 page = st.navigation([navigation.page(name) for name in navigation.PAGES], position="hidden")
 try:
     state.read_address()
+    st.logo(ROOT / "app" / "logo.svg", size="large")
     with st.sidebar:
-        context.brand()
-        context.choose()
         navigation.menu()
         work.pill()
+        context.choose()
     state.write_address()
     state.show_flashes()
     page.run()

@@ -1,12 +1,18 @@
 """Lists of pairs as rows with a link to Pair, and previous and next through the same list there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import navigation, state, widgets
-from core.records import Dataset, Interactions
+from app.palette import SOURCES
+from core.records import Dataset, Interactions, Source
+
+WIDTHS = {"loss": 0.9, "label": 1.9, "given by": 1.6, "user view": 1.1, "item view": 1.1}
+"""Columns that a list may have: averaged loss, Label and Source codes, a Rating of each view ("" where missing)."""
 
 SIZE = 10
 LIMIT = 500
@@ -14,36 +20,45 @@ LIMIT = 500
 
 
 def show(data: Dataset, pairs: Interactions, key: str, name: str, columns: dict[str, Sequence[Any]]) -> None:
-    """Rows of a page each. `columns` may hold "loss", "label" and "source" codes, "user view" and "item view" ratings."""
+    """Rows, a page at a time, under their headings. `columns`: any of WIDTHS, one value per pair."""
     if not len(pairs):
         st.markdown(":gray[No pair fits.]")
         return
     part = widgets.pages_of(len(pairs), SIZE, f"{key}_page")
     with st.container(key=f"{key}_rows", gap=None):
+        for cell, heading in zip(_cells(columns), ("user", "item", *columns), strict=False):
+            cell.caption(heading)
         for place in range(part.start, part.stop):
-            user, item = pairs.user[place], pairs.item[place]
-            _row(data, user, item, {column: values[place] for column, values in columns.items()}, key, place)
+            ids = str(data.user_ids[pairs.user[place]]), str(data.item_ids[pairs.item[place]])
+            with st.container(key=f"row_{key}_{place - part.start}"):
+                title = str(data.item_title[pairs.item[place]])
+                _row(ids, title, {column: values[place] for column, values in columns.items()})
     ids = [(str(data.user_ids[u]), str(data.item_ids[i])) for u, i in zip(pairs.user[:LIMIT], pairs.item[:LIMIT], strict=True)]
     st.session_state[state.PAIRS] = (name, ids)
 
 
-def _row(data: Dataset, user: int, item: int, values: dict[str, Any], key: str, place: int) -> None:
-    widths = [2, 5, *(2 for _ in values), 1]
-    cells = st.columns(widths, vertical_alignment="center", gap="small")
+def _cells(columns: Iterable[str]) -> list[DeltaGenerator]:
+    return st.columns([1.3, 4, *(WIDTHS[name] for name in columns), 1.2], vertical_alignment="center", gap="small", wrap=False)
+
+
+def _row(ids: tuple[str, str], title: str, values: dict[str, Any]) -> None:
+    cells = _cells(values)
     with cells[0]:
-        widgets.untrusted(f"User {data.user_ids[user]}")
+        widgets.untrusted(ids[0])
     with cells[1]:
-        widgets.untrusted(str(data.item_title[item]))
+        widgets.untrusted(title)
     for cell, (column, value) in zip(cells[2:], values.items(), strict=False):
         with cell:
             if column == "loss":
-                st.markdown(f":gray[loss] {value:.3f}")
+                st.text("–" if np.isnan(value) else f"{value:.3f}")
             elif column == "label":
-                widgets.label_badge(int(value), int(values["source"]) if "source" in values else None)
-            elif column in ("user view", "item view"):
+                widgets.label_badge(int(value))
+            elif column == "given by":
+                st.caption(SOURCES[Source(value)])
+            else:
                 widgets.rating_badge(value)
     with cells[-1]:
-        navigation.link("pair", "Open", user=str(data.user_ids[user]), item=str(data.item_ids[item]))
+        navigation.link("pair", "Open", icon=":material/chevron_right:", user=ids[0], item=ids[1])
 
 
 def neighbours(user_id: str, item_id: str) -> tuple[str, int, int, tuple[str, str] | None, tuple[str, str] | None]:

@@ -112,11 +112,12 @@ def note(text: str, icon: str = ":material/info:") -> None:
     st.info(text, icon=icon)
 
 
-def next_step(text: str, page: str, label: str, **params: str) -> None:
-    """What comes next in the loop; the last thing on every page."""
+def next_step(text: str, page: str | None, label: str = "") -> None:
+    """What comes next in the loop; the last thing on every page. No link when it is done on this very page."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="next_step"):
-        st.markdown(f"**Next** · {text}")
-        navigation.link(page, label, icon=":material/arrow_forward:", **params)
+        st.markdown(f"**Next** · {text}", width="content")
+        if page:
+            navigation.link(page, label, icon=":material/arrow_forward:")
 
 
 def need_dataset() -> Dataset:
@@ -152,7 +153,7 @@ def stale(run: Run, data: Dataset) -> None:
 
 def chart(key: str, finding: str, figure: go.Figure, table: pd.DataFrame, about: str = "") -> None:
     """A figure under the sentence that it shows, with the same numbers as a table."""
-    with st.container(border=True, key=f"chart_{key}"):
+    with st.container(border=True, key=f"chart_{key}", gap="small"):
         st.markdown(f"**{finding}**" + (f"  \n:gray[{about}]" if about else ""))
         st.plotly_chart(figure, key=key, alt=f"{finding} {about}".strip(), config={"displaylogo": False})
         with st.popover("Show as table", type="tertiary", icon=":material/table:"):
@@ -161,7 +162,7 @@ def chart(key: str, finding: str, figure: go.Figure, table: pd.DataFrame, about:
 
 def tiles(values: Sequence[tuple[str, str, str]]) -> None:
     """Numbers in a row: (name, value, what it means)."""
-    with st.grid(columns=len(values), min_column_width=150, gap="small"):
+    with st.grid(columns=len(values), min_column_width=120, gap="small"):
         for name, value, meaning in values:
             st.metric(name, value, help=meaning or None, border=True)
 

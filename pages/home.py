@@ -41,7 +41,7 @@ widgets.tiles(
 widgets.section("The loop")
 steps = loop.steps(data)
 now = loop.current(steps)
-with st.grid(columns=6, min_column_width=160, gap="small"):
+with st.grid(columns=6, min_column_width=130, gap="small"):
     for number, step in enumerate(steps, 1):
         with st.container(border=True, key=f"loop_{number}", height="stretch", gap="small"):
             sign = (

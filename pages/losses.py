@@ -16,14 +16,10 @@ threshold = lossview.threshold(view)
 left, right = st.columns([3, 2], gap="medium")
 with left:
     lossview.distribution(view, threshold)
+    lossview.operating_curve(view, threshold)
 with right:
     lossview.effect(view, threshold)
-
-left, right = st.columns([3, 2], gap="medium")
-with left:
     lossview.over_time(view)
-with right:
-    lossview.operating_curve(view, threshold)
 
 lossview.doubtful(data, view, threshold)
 loop.show_next("losses", data)
