@@ -12,7 +12,7 @@ import tenacity
 from sqlalchemy import Connection, Engine, MetaData, Select, Table, create_engine, event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from core.errors import StoreError
 from core.store.migrations import MIGRATIONS, applied, migrate
@@ -93,7 +93,7 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             detail = str(error.orig) if isinstance(error, DBAPIError) else str(error)
             where = self.engine.url.render_as_string(hide_password=True)
             for sign, (what, cure) in CAUSES.items():
@@ -134,7 +134,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @tenacity.retry(
-    retry=tenacity.retry_if_exception_type(OperationalError),
+    retry=tenacity.retry_if_exception_message(match=".*locked"),
     wait=tenacity.wait_random(0.01, 0.1),
     stop=tenacity.stop_after_delay(BUSY_S),
     reraise=True,
@@ -148,7 +148,5 @@ def _switch_to_wal(engine: Engine) -> None:
             mode = raw.execute("PRAGMA journal_mode=wal").fetchone()[0]
         if mode != "wal":
             log.warning("the database keeps journal mode %s: this file system may not allow WAL", mode)
-    except sqlite3.OperationalError as error:
-        raise OperationalError("PRAGMA journal_mode", {}, error) from error
     finally:
         raw.close()
