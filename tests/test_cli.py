@@ -33,13 +33,13 @@ def call(home: Home, capsys: pytest.CaptureFixture[str]) -> Call:
 
 
 def demo(call: Call) -> None:
-    call("demo", "--users", 60, "--items", 150, "--interactions", 1200)
+    call("demo", "--users", 80, "--items", 200, "--interactions", 1200)
 
 
 def test_the_loop(call: Call) -> None:
     demo(call)
     [dataset] = call("datasets")
-    assert (dataset["name"], dataset["users"], dataset["items"]) == ("demo", 60, 150)
+    assert (dataset["name"], dataset["users"], dataset["items"]) == ("demo", 80, 200)
     plain = call("train", "--dataset", "demo", *QUICK)
     assert plain["state"] == "done"
     assert plain["epochs"] == 10
@@ -90,7 +90,7 @@ def test_decisions_go_out_and_come_back_unchanged(call: Call, home: Home, tmp_pa
     assert "'=1+1" in path.read_text()
     assert call("labels", "import", path) == {"dataset": "demo", "dry_run": False, "new": 0, "same": 3, "conflicting": 0}
     other = Home.at(tmp_path / "other")
-    datasets.import_demo(other, DemoSettings(users=60, items=150, interactions=1200))
+    datasets.import_demo(other, DemoSettings(users=80, items=200, interactions=1200))
     assert call("labels", "import", path, "--dry-run", "--home", other.path)["new"] == 3
     assert call("labels", "show", "--home", other.path)["labels"] == []
     call("labels", "import", path, "--home", other.path)
@@ -158,7 +158,7 @@ def test_doctor_knows_that_ollama_is_optional(call: Call) -> None:
 
 
 def test_as_a_process_stdout_holds_json_and_nothing_else(home: Home) -> None:
-    arguments = ["demo", "--users", "60", "--items", "150", "--interactions", "1200", "--json"]
+    arguments = ["demo", "--users", "80", "--items", "200", "--interactions", "1200", "--json"]
     done = subprocess.run([sys.executable, "-m", "core", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["name"] == "demo"
     assert done.stderr == ""

@@ -20,7 +20,7 @@ LONG = SMALL | {"epochs": 4000, "min_epochs": 4000}
 
 @pytest.fixture
 def shop(home: Home) -> Home:
-    datasets.import_demo(home, DemoSettings(users=60, items=150, interactions=1200), name="shop")
+    datasets.import_demo(home, DemoSettings(users=80, items=200, interactions=1200), name="shop")
     return home
 
 
@@ -125,7 +125,7 @@ def test_what_cannot_work_is_refused_before_any_run_exists(shop: Home) -> None:
 
 def test_a_failure_while_working_is_kept_with_its_reason(shop: Home) -> None:
     folder = jobs.create(shop, "train", "shop", SMALL)
-    datasets.import_demo(shop, DemoSettings(users=60, items=150, interactions=1200, seed=8), name="shop", replace=True)
+    datasets.import_demo(shop, DemoSettings(users=80, items=200, interactions=1200, seed=8), name="shop", replace=True)
     with pytest.raises(RunError, match="imported anew"):
         jobs.work(shop, folder.id)
     run = folder.read()
