@@ -115,15 +115,10 @@ def user_card(data: Dataset, pair: Pair) -> None:
         if others.time is not None:
             others = others.where(np.argsort(-others.time, kind="stable"))
         codes = state.codes_now(data, others)
-        table = pd.DataFrame(
-            {
-                "title": data.item_title[others.item],
-                "category": data.item_category[others.item],
-                "label": [LABELS[Label(code)].word for code in codes],
-            }
-        )
-        if others.rating is not None and np.isfinite(others.rating).any():
+        table = pd.DataFrame({"title": data.item_title[others.item], "label": [LABELS[Label(code)].word for code in codes]})
+        if others.rating is not None:
             table["rating"] = others.rating
+        table["category"] = data.item_category[others.item]
         st.dataframe(table, hide_index=True, height=300, key="history")
 
 
@@ -209,7 +204,11 @@ def loss(data: Dataset, pair: Pair, run: str | None) -> None:
         numbers.append(("Loss over training", f"{own:.3f}", "Averaged over all epochs."))
         numbers.append(("Higher than", f"{above:.0%} of clicks", "Share of the training clicks with a lower averaged loss."))
     widgets.tiles(numbers)
+    if not pair.observed:
+        st.caption("It was never trained on, so it has no loss.")
+        return
     if not len(recorded["rows"]):
+        st.caption("This training kept no course of single losses (setting trajectories = 0).")
         return
     group = state.loss_labels(data, recorded, truth=False)[recorded["rows"]]
     bands, path = dynamics.bands(recorded["trajectory"], group), dynamics.trajectory_of(recorded, pair.user, pair.item)
@@ -218,6 +217,8 @@ def loss(data: Dataset, pair: Pair, run: str | None) -> None:
     if path is not None:
         table["this pair"] = path
     finding = (
-        "The loss of this pair beside its peers" if path is not None else "The pair has no recorded course; these are the others"
+        "The loss of this pair beside its peers"
+        if path is not None
+        else "The course of this pair was not among those kept; these are its peers"
     )
     widgets.chart("pair_loss", finding, charts.loss_over_time(bands, path), table, "Median and middle half of each group")
