@@ -1,0 +1,121 @@
+"""Decisions out as CSV and in again: exact, safe in a spreadsheet, and never more than an addition."""
+
+import contextlib
+import csv
+import io
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core import exchange
+from core.artifacts import Home
+from core.errors import NotFoundError, SettingsError
+from core.records import Decision
+from core.store import Store
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
+NAME = TEXT.filter(str.strip)
+SHOWN = ["user_id", "item_id", "annotator", "relevant", "at", "note", "reason", "saw_judge"]
+
+
+@pytest.fixture
+def make(home: Home) -> Callable[[str], Store]:
+    return lambda name: Store.open(Home(home.path / name))
+
+
+def carry_over(source: Store, target: Store, name: str = "shop") -> exchange.Difference:
+    rows = exchange.from_csv(exchange.to_csv(source.decisions(name)), annotator="importer")
+    found = exchange.difference(rows, target.decisions(name), target.standing(name))
+    target.add(name, found.new, found.known)
+    return found
+
+
+@given(TEXT)
+def test_cells_come_back_exactly_and_run_no_formula(text: str) -> None:
+    decision = Decision(1, text or "u", "i", "yes", "ann", 1.5, note=text, reason=text)
+    content = exchange.to_csv([decision])
+    cell = next(csv.DictReader(io.StringIO(content, newline="")))["note"]
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert exchange.from_csv(content, annotator="x") == [decision]
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.one_of(st.just("undo"), st.just("redo"), st.tuples(NAME, NAME, st.sampled_from(exchange.ANSWERS))), max_size=8)
+)
+def test_a_whole_log_means_the_same_elsewhere(make: Callable[[str], Store], steps: list) -> None:
+    source, target = make("a"), make("b")
+    name = f"shop-{len(source.decisions('count'))}"
+    source.decide("count", [("u", "i")], "yes", annotator="x")
+    for step in steps:
+        if isinstance(step, tuple):
+            source.decide(name, [step[:2]], step[2], annotator=step[1], note=step[0])
+        else:
+            with contextlib.suppress(NotFoundError):
+                getattr(source, step)(name)
+    found = carry_over(source, target, name)
+    assert len(found.new) == len(source.decisions(name))
+    assert found.conflicting == ()
+    pd.testing.assert_frame_equal(source.standing(name)[SHOWN], target.standing(name)[SHOWN])
+    again = carry_over(source, target, name)
+    assert (again.new, again.same) == ((), len(source.decisions(name)))
+
+
+def test_an_import_is_undone_at_once(make: Callable[[str], Store]) -> None:
+    source, target = make("a"), make("b")
+    source.decide("shop", [("u", "i")], "yes", annotator="ann")
+    source.decide("shop", [("u", "j")], "no", annotator="bob")
+    carry_over(source, target)
+    assert len(target.standing("shop")) == 2
+    target.undo("shop")
+    assert len(target.standing("shop")) == 0
+
+
+def test_conflicts_are_told_before_anything_is_written(make: Callable[[str], Store]) -> None:
+    store = make("a")
+    store.decide("shop", [("u", "i"), ("u", "j")], "yes", annotator="ann")
+    rows = exchange.from_csv("user_id,item_id,relevant\nu,i,no\nu,j,yes\nu,k,no\n", annotator="bob")
+    found = exchange.difference(rows, store.decisions("shop"), store.standing("shop"))
+    assert [(row.item_id, row.relevant) for row in found.conflicting] == [("i", "no")]
+    assert len(found.new) == 3
+    assert len(store.decisions("shop")) == 2
+    store.add("shop", found.new, found.known)
+    assert store.standing("shop").set_index(["item_id", "annotator"])["conflict"].to_dict()["i", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no column 'user_id'"),
+        ("user_id,item_id\nu,i\n", "no column 'relevant'"),
+        ("user_id,item_id,relevant\nu,i,yes\nu,j,perhaps\n", "Line 3.*perhaps"),
+        ("user_id,item_id,relevant\nu,i\n", "Line 2.*number of fields"),
+        ("user_id,item_id,relevant\nu,i,yes,more\n", "Line 2.*number of fields"),
+        ("user_id,item_id,relevant\n,i,yes\n", "Line 2.*empty"),
+        ("user_id,item_id,relevant,at\nu,i,yes,9e99\n", "Line 2.*time"),
+        ("user_id,item_id,relevant,at\nu,i,yes,soon\n", "Line 2"),
+        ("user_id,item_id,relevant,saw_judge\nu,i,yes,perhaps\n", "Line 2.*saw_judge"),
+        ("user_id,item_id,relevant\nu,i,\n", "Line 2"),
+    ],
+)
+def test_a_bad_line_is_named(content: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        exchange.from_csv(content, annotator="ann")
+
+
+def test_an_undo_without_its_decision_is_refused(make: Callable[[str], Store]) -> None:
+    store = make("a")
+    rows = exchange.from_csv("id,user_id,item_id,relevant,undoes\n2,u,i,,1\n", annotator="ann")
+    found = exchange.difference(rows, [], store.standing("shop"))
+    with pytest.raises(SettingsError, match="undoes row 1"):
+        store.add("shop", found.new, found.known)
+    assert store.decisions("shop") == []
+
+
+def test_tables_for_spreadsheets_are_safe() -> None:
+    table = pd.DataFrame({"title": ["=1+1", "plain", None], "n": [1, -2, 3]})
+    assert exchange.safe_cells(table)["title"].tolist()[:2] == ["'=1+1", "plain"]
+    assert exchange.safe_cells(table)["n"].tolist() == [1, -2, 3]
