@@ -16,6 +16,9 @@ test: $(VENV)/.installed
 	$(RUN) -m ruff check .
 	$(RUN) -m pytest $(PYTEST_ARGS)
 
+bench: $(VENV)/.installed
+	$(RUN) -m benchmarks.loop
+
 # torch first: its CPU build has a version of its own, which the pinned list then accepts
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Winnow needs Python 3.11 or newer")'

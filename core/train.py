@@ -47,6 +47,7 @@ class Fit:
     """What a training leaves. `stopped`: somebody asked it to stop; a checkpoint is there to go on from."""
 
     embeddings: Embeddings
+    parameters: dict[str, torch.Tensor]  # of the kept epoch: vectors on another graph come from these, without training
     losses: dict[str, np.ndarray]
     valid: Report | None
     epochs: int
@@ -251,6 +252,7 @@ class _Loop:
             self.backbone.load_state_dict(self.state.best)
         return Fit(
             embeddings(self.backbone, self.denoiser.inference_graph()),
+            self.backbone.state_dict(),
             self.record.arrays(self.denoiser.positives, self.state.epoch),
             self._report() if len(self.valid) else None,
             self.state.epoch,
