@@ -24,8 +24,16 @@ def metric_word(name: str) -> str:
 
 
 def _figure(x: str, y: str, height: int = 340, **layout: Any) -> go.Figure:
+    layout = {"showlegend": True} | layout
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.1, "xanchor": "left", "x": 0}
-    figure = go.Figure(layout={"height": height, "margin": {"l": 8, "r": 12, "t": 52, "b": 4}, "legend": legend, **layout})
+    figure = go.Figure(
+        layout={
+            "height": height,
+            "margin": {"l": 8, "r": 12, "t": 52 if layout["showlegend"] else 12, "b": 4},
+            "legend": legend,
+            **layout,
+        }
+    )
     figure.update_xaxes(title=x, automargin=True)
     figure.update_yaxes(title=y, automargin=True, rangemode="tozero")
     return figure
@@ -118,7 +126,6 @@ def training_loss(rows: Sequence[dict[str, Any]]) -> go.Figure:
     for place, term in enumerate(sorted({term for row in rows for term in row["loss"]})):
         points = [(row["epoch"], row["loss"][term]) for row in rows if term in row["loss"]]
         _add_line(figure, points, term, {"width": 2.5, "dash": dashes[place % len(dashes)]})
-    figure.update_layout(showlegend=True)
     return figure
 
 
@@ -140,7 +147,6 @@ def metric_of_runs(named: dict[str, Sequence[dict[str, Any]]], metric: str) -> g
     for look, (name, rows) in zip(looks, named.items(), strict=False):
         points = [(row["epoch"], row["valid"][metric]) for row in rows if row.get("valid") and metric in row["valid"]]
         _add_line(figure, points, name, look | {"width": 2.5}, "lines+markers")
-    figure.update_layout(showlegend=True)
     return figure
 
 
@@ -168,7 +174,7 @@ def agreement(counts: np.ndarray) -> go.Figure:
     words = [str(rating.value) for rating in Rating]
     total = max(int(counts.sum()), 1)
     text = [[f"{int(n):,}<br>{n / total:.0%}" for n in row] for row in counts]
-    figure = _figure(f"Rating in the {VIEWS[1]} view", f"Rating in the {VIEWS[0]} view", 300)
+    figure = _figure(f"Rating in the {VIEWS[1]} view", f"Rating in the {VIEWS[0]} view", 300, showlegend=False)
     scale = [[0, "rgba(122,95,214,0.06)"], [1, "rgba(122,95,214,0.75)"]]
     figure.add_heatmap(
         z=counts, x=words, y=words, text=text, texttemplate="%{text}", colorscale=scale, showscale=False, xgap=3, ygap=3
@@ -181,7 +187,7 @@ def popularity(counts: np.ndarray) -> go.Figure:
     """Interactions of every item by rank, both axes logarithmic."""
     ordered = np.sort(counts[counts > 0])[::-1]
     rank = np.unique(np.geomspace(1, max(len(ordered), 1), LINE_POINTS).astype(np.int64)) if len(ordered) else np.empty(0, int)
-    figure = _figure("Rank of the item", "Training interactions", 300)
+    figure = _figure("Rank of the item", "Training interactions", 300, showlegend=False)
     figure.add_scatter(x=rank, y=ordered[rank - 1], mode="lines", line={"color": PRIMARY, "width": 2.5}, name="items")
     figure.update_yaxes(type="log", rangemode="normal")
     return figure.update_xaxes(type="log")
@@ -191,7 +197,7 @@ def activity(counts: np.ndarray) -> go.Figure:
     """The share of users with at most so many training interactions."""
     ordered = np.sort(counts)
     at = _thin(len(ordered))
-    figure = _figure("Training interactions of a user", "Share of users with at most that many", 300)
+    figure = _figure("Training interactions of a user", "Share of users with at most that many", 300, showlegend=False)
     line = {"color": PRIMARY, "width": 2.5, "shape": "hv"}
     figure.add_scatter(x=ordered[at], y=(at + 1) / max(len(ordered), 1), mode="lines", line=line, name="users")
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
@@ -200,7 +206,7 @@ def activity(counts: np.ndarray) -> go.Figure:
 def over_time(time: np.ndarray, bins: int = 60) -> go.Figure:
     """Interactions over calendar time [Unix s]."""
     counts, edges = np.histogram(time, bins)
-    figure = _figure("Time", "Training interactions", 260)
+    figure = _figure("Time", "Training interactions", 260, showlegend=False)
     starts = edges[:-1].astype("datetime64[s]")
     figure.add_bar(x=starts, y=counts, marker={"color": PRIMARY}, name="interactions")
     return figure.update_layout(bargap=0.08)

@@ -27,21 +27,16 @@ def choose(dataset: str) -> tuple[Run, Run] | None:
         st.session_state[f"compare_{key}"] = asked if asked in trained else default
     left, right = st.columns(2, gap="medium")
     for key, column, label in (("a", left, "A: before"), ("b", right, "B: after")):
-        with column:
-            st.selectbox(
-                label,
-                ids,
-                format_func=lambda run_id: words.run_label(trained[run_id]),
-                key=f"compare_{key}",
-                on_change=_moved,
-                args=(key,),
-            )
-            st.query_params[key] = st.session_state[f"compare_{key}"]
+        column.selectbox(
+            label, ids, format_func=lambda run_id: words.run_label(trained[run_id]), key=f"compare_{key}", on_change=_chosen
+        )
     return trained[st.session_state["compare_a"]], trained[st.session_state["compare_b"]]
 
 
-def _moved(key: str) -> None:
-    st.query_params[key] = st.session_state[f"compare_{key}"]
+def _chosen() -> None:
+    """The address names both, so that it can be shared."""
+    for key in ("a", "b"):
+        st.query_params[key] = st.session_state[f"compare_{key}"]
 
 
 def show(a: Run, b: Run) -> None:

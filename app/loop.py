@@ -1,6 +1,6 @@
 """The loop in six steps: which are done for a dataset, and which comes next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app import state, widgets
 from core import browse
@@ -18,6 +18,7 @@ class Step:
     page: str
     action: str
     advice: str
+    params: dict[str, str] = field(default_factory=dict)  # of the link
 
 
 def steps(data: Dataset | None) -> list[Step]:
@@ -64,6 +65,7 @@ def steps(data: Dataset | None) -> list[Step]:
             "train",
             "Train with labels",
             _RETRAIN,
+            {"labels": version} if version else {},
         ),
     ]
 
@@ -87,7 +89,7 @@ def show_next(here: str, data: Dataset | None) -> None:
     if step is None:
         widgets.next_step("compare the two trainings on the same test users.", "compare", "Compare")
     else:
-        widgets.next_step(step.advice, step.page if step.page != here else None, step.action)
+        widgets.next_step(step.advice, step.page if step.page != here else None, step.action, **step.params)
 
 
 def _count(n: int, what: str) -> str:

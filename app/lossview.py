@@ -126,7 +126,7 @@ def effect(view: View, at: float) -> None:
     if drop.precision is None or drop.recall is None:
         widgets.note("Nothing is known about the true noise of this dataset, so precision and recall cannot be told.")
         return
-    st.caption("Against the planted truth, with 95 % intervals:")
+    st.caption("Against the planted truth, 95 % intervals below:")
     widgets.tiles(
         [
             ("Precision", _share(drop.precision), _interval(drop.precision, "of the dropped clicks are noisy")),
@@ -134,7 +134,8 @@ def effect(view: View, at: float) -> None:
             ("F1", f"{drop.f1:.2f}", "Harmonic mean of precision and recall."),
         ]
     )
-    st.caption(f"{_interval(drop.precision, 'precise')}; {_interval(drop.recall, 'found')}")
+    reach = ((name, part) for name, part in (("precision", drop.precision), ("recall", drop.recall)) if part.n)
+    st.caption("; ".join(f"{name} {part.low:.0%} to {part.high:.0%}" for name, part in reach))
 
 
 def _share(part: dynamics.Share) -> str:

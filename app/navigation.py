@@ -16,17 +16,16 @@ class Entry:
     title: str
     icon: str
     group: str
-    help: str
 
 
 PAGES: dict[str, Entry] = {
-    "home": Entry("Home", ":material/home:", "Start", "Where you are in the loop, and what comes next"),
-    "explore": Entry("Explore", ":material/explore:", "Data", "Health of the dataset; its users, items and interactions"),
-    "pair": Entry("Pair", ":material/compare_arrows:", "Data", "Everything about one user and one item; decide what it is"),
-    "train": Entry("Train", ":material/model_training:", "Model", "Train a recommender and watch it"),
-    "losses": Entry("Losses", ":material/ssid_chart:", "Model", "What the recorded losses say about noise"),
-    "board": Entry("Judge", ":material/gavel:", "Audit", "Find doubtful pairs, have them judged, freeze the labels"),
-    "compare": Entry("Compare", ":material/difference:", "Audit", "Two trainings side by side on the same test users"),
+    "home": Entry("Home", ":material/home:", "Start"),
+    "explore": Entry("Explore", ":material/explore:", "Data"),
+    "pair": Entry("Pair", ":material/person_search:", "Data"),
+    "train": Entry("Train", ":material/model_training:", "Model"),
+    "losses": Entry("Losses", ":material/ssid_chart:", "Model"),
+    "board": Entry("Judge", ":material/gavel:", "Audit"),
+    "compare": Entry("Compare", ":material/difference:", "Audit"),
 }
 
 
@@ -39,9 +38,7 @@ def page(name: str) -> StreamlitPage:
 def link(name: str, label: str | None = None, *, icon: str | None = None, **params: str) -> None:
     """A link to a page in the present context."""
     entry = PAGES[name]
-    st.page_link(
-        page(name), label=label or entry.title, icon=icon or entry.icon, help=entry.help, query_params=state.context() | params
-    )
+    st.page_link(page(name), label=label or entry.title, icon=icon or entry.icon, query_params=state.context() | params)
 
 
 def go(name: str, **params: str) -> None:
@@ -57,4 +54,4 @@ def menu() -> None:
             if entry.group != group:
                 group = entry.group
                 st.caption(group)
-            link(name)
+            link(name, **(state.last_pair() if name == "pair" else {}))

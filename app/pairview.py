@@ -12,7 +12,6 @@ from app.palette import LABELS
 from core import browse, dynamics
 from core.records import VIEWS, Dataset, Interactions, Label, LabelSet
 
-_LAST = "last_pair"  # (dataset, user id, item id), shown again when Pair is opened from the menu
 WHERE = {
     "train": "observed in training",
     "valid": "observed, held out for validation",
@@ -41,11 +40,8 @@ class Pair:
 
 
 def choose(data: Dataset) -> Pair | None:
-    """The pair in the address, else the last one looked at; None while there is none."""
+    """The pair in the address; None while there is none."""
     user_id, item_id = st.query_params.get("user"), st.query_params.get("item")
-    last = st.session_state.get(_LAST)
-    if not (user_id and item_id) and last and last[0] == data.name:
-        _, user_id, item_id = last
     user, item = state.positions(data, user_id, item_id)
     found = user is not None and item is not None
     with st.expander("Open another pair", icon=":material/search:", expanded=not found, key="open_pair"):
@@ -55,10 +51,7 @@ def choose(data: Dataset) -> Pair | None:
             missing = f"user {user_id}" if user is None else f"item {item_id}"
             st.warning(f"{widgets.plain(data.name)} has no {widgets.plain(missing)}.", icon=":material/link_off:")
         return None
-    st.session_state[_LAST] = (data.name, user_id, item_id)
-    for name, value in (("user", user_id), ("item", item_id)):
-        if st.query_params.get(name) != value:
-            st.query_params[name] = value
+    st.session_state[state.LAST_PAIR] = (data.name, user_id, item_id)
     return Pair(user_id, item_id, user, item, _where(data, user, item))
 
 

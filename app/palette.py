@@ -69,7 +69,7 @@ KINDS: dict[str, str] = {"train": "Training", "candidates": "Finding candidates"
 
 STATES: dict[State, tuple[str, str, str]] = {
     State.QUEUED: ("waiting", "gray", ":material/hourglass_empty:"),
-    State.RUNNING: ("running", "violet", ":material/play_circle:"),
+    State.RUNNING: ("running", "primary", ":material/play_circle:"),
     State.STOPPING: ("stopping", "gray", ":material/stop_circle:"),
     State.DONE: ("done", "green", ":material/check_circle:"),
     State.FAILED: ("failed", "red", ":material/error:"),

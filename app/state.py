@@ -32,6 +32,7 @@ DATASET, RUN, ANNOTATOR = "ctx_dataset", "ctx_run", "annotator"
 
 WATCHED = "watched_run"  # the run that Train shows
 PAIRS = "pair_list"  # (where it comes from, [(user id, item id), ...]): what previous and next on Pair walk through
+LAST_PAIR = "last_pair"  # (dataset, user id, item id) that Pair showed last
 DRAFT = "import_source"  # files put aside for an import that is not committed yet
 _FLASH = "flash"
 _URL = "url_context"  # the context as the address bar last had it
@@ -55,9 +56,11 @@ def read_address() -> None:
 
 
 def write_address() -> None:
-    """Show the context in the address, so that it can be copied."""
+    """Show a changed context in the address. An address that names none stays short: each write is a step for Back."""
+    seen = st.session_state.get(_URL, {})
     for name, value in context().items():
-        if st.query_params.get(name) != value:
+        shown = st.query_params.get(name)
+        if shown != value and (shown or seen.get(name, value) != value):
             st.query_params[name] = value
     st.session_state[_URL] = context()
 
@@ -66,6 +69,12 @@ def context() -> dict[str, str]:
     """What every link carries: {"dataset": ..., "run": ...}, as far as there is one."""
     chosen = {"dataset": st.session_state.get(DATASET), "run": st.session_state.get(RUN)}
     return {name: value for name, value in chosen.items() if value}
+
+
+def last_pair() -> dict[str, str]:
+    """The pair that was looked at last in this dataset, as link parameters; {} when there is none."""
+    name, user_id, item_id = st.session_state.get(LAST_PAIR, (None, "", ""))
+    return {"user": user_id, "item": item_id} if name and name == dataset_name() else {}
 
 
 def keep_valid(key: str, options: list[str]) -> str | None:

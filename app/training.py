@@ -19,6 +19,7 @@ from core.settings import TRAIN_PRESETS, TrainSettings
 FIRST = ("labels", "epochs", "dim", "layers", "lr", "seed")
 SHOWN = ("recall@20", "ndcg@20")
 PRESET = "train_preset"
+_TAKEN = "labels_from_address"
 
 
 def settings_form(dataset: str) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def settings_form(dataset: str) -> dict[str, Any]:
         persist_state="session",
     )
     versions = state.versions(dataset)
+    _take_from_address(set(versions["version"]))
     labels: dict[Any, str] = {None: "none: the clicks as they are"}
     labels |= {row.version: f"{row.version} · {row.n:,} labels · {words.when(row.at)}" for row in versions.itertuples()}
     choices = {
@@ -46,8 +48,17 @@ def settings_form(dataset: str) -> dict[str, Any]:
     return forms.settings_form(TrainSettings, "train", FIRST, choices=choices)
 
 
+def _take_from_address(versions: set[str]) -> None:
+    """A link may name the label version to train with; it is taken once, so that the form stays free."""
+    wanted = st.query_params.get("labels")
+    if wanted in versions and st.session_state.get(_TAKEN) != wanted:
+        st.session_state[_TAKEN] = st.session_state["train_labels"] = wanted
+
+
 def _fill() -> None:
-    forms.fill(TrainSettings, "train", TRAIN_PRESETS[st.session_state[PRESET]])
+    """A preset says how to train, not on which labels."""
+    kept = {"labels": st.session_state.get("train_labels")}
+    forms.fill(TrainSettings, "train", TRAIN_PRESETS[st.session_state[PRESET]] | kept)
 
 
 def _named(names: list[str]) -> dict[str, str]:

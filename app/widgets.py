@@ -56,7 +56,7 @@ def label_badge(code: int, source: int | None = None) -> None:
 def rating_badge(rating: str | None) -> None:
     if rating in RATINGS:
         sign, means = RATINGS[rating]
-        st.badge(f"{sign} {rating}", color="violet" if rating == "High" else "gray", help=means)
+        st.badge(f"{sign} {rating}", color="primary" if rating == "High" else "gray", help=means)
     else:
         st.badge("○ not rated", color="gray", help="This view has no answer yet.")
 
@@ -112,12 +112,12 @@ def note(text: str, icon: str = ":material/info:") -> None:
     st.info(text, icon=icon)
 
 
-def next_step(text: str, page: str | None, label: str = "") -> None:
+def next_step(text: str, page: str | None, label: str = "", **params: str) -> None:
     """What comes next in the loop; the last thing on every page. No link when it is done on this very page."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="next_step"):
         st.markdown(f"**Next** · {text}", width="content")
         if page:
-            navigation.link(page, label, icon=":material/arrow_forward:")
+            navigation.link(page, label, icon=":material/arrow_forward:", **params)
 
 
 def need_dataset() -> Dataset:

@@ -24,7 +24,7 @@ def duration(seconds: float) -> str:
 
 
 def run_label(run: Run) -> str:
-    """A training in one line: when, on which labels, how good."""
+    """A training in one line: how good, on which labels, when."""
     labelled = f"labels {run.settings['labels']}" if run.settings.get("labels") else "no labels"
     score = run.metrics.get("test", {}).get("recall@20")
-    return " · ".join([when(run.created), labelled] + ([f"R@20 {score:.3f}"] if score is not None else []))
+    return " · ".join(([f"R@20 {score:.3f}"] if score is not None else []) + [labelled, when(run.created)])
