@@ -96,11 +96,17 @@ class DemoSettings(Settings):
     users: Annotated[int, Field(ge=50, le=20_000, description="Number of users.")] = 800
     items: Annotated[int, Field(ge=50, le=20_000, description="Number of items.")] = 600
     interactions: Annotated[int, Field(ge=500, le=2_000_000, description="Number of clicks, about.")] = 25_000
-    noisy_share: Annotated[float, Field(ge=0, le=0.6, description="Share of the training clicks that are misclicks.")] = 0.15
+    noisy_share: Annotated[float, Field(ge=0, le=0.6, description="Share of the training clicks that are misclicks.")] = 0.2
     hard_share: Annotated[float, Field(ge=0, le=0.6, description="Share of the training clicks that are rare true tastes.")] = (
         0.12
     )
     seed: Annotated[int, Field(ge=0, description="Seed of everything invented.")] = 7
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.noisy_share + self.hard_share > 0.8:
+            raise ValueError(f"noisy_share {self.noisy_share} and hard_share {self.hard_share} leave too few ordinary clicks")
+        return self
 
 
 class TrainSettings(Settings):

@@ -90,8 +90,14 @@ SHELVES: dict[str, dict[str, tuple[str, ...]]] = {
 
 OPENERS: dict[str, tuple[str, ...]] = {
     "Sea Stories": ("A salt-stained tale of a {0} and a {1}.", "All hands on deck: a {0}, a {1} and a falling barometer."),
-    "Mystery": ("A puzzle that begins with a {0} and ends with a {1}.", "Whodunit? Only the {0} and the {1} can tell the detective."),
-    "Science Fiction": ("A thought experiment about a {0} and a {1} in deep space.", "The future arrives as a {0}, then as a {1}."),
+    "Mystery": (
+        "A puzzle that begins with a {0} and ends with a {1}.",
+        "Whodunit? Only the {0} and the {1} can tell the detective.",
+    ),
+    "Science Fiction": (
+        "A thought experiment about a {0} and a {1} in deep space.",
+        "The future arrives as a {0}, then as a {1}.",
+    ),
     "Cookery": ("Forty recipes around {0} and {1}, tested in a small kitchen.", "How to cook with {0}, {1} and patience."),
     "Gardening": ("A gardener's year with {0} and {1}.", "What to plant, prune and leave alone: {0}, {1} and good soil."),
     "Romance": ("Two hearts, one {0} and one {1}.", "They never meant to fall in love; then came a {0} and a {1}."),
