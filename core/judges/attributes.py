@@ -1,4 +1,4 @@
-"""Named attributes of items (categories and words), weighted by rarity: what the built-in rater compares and can show."""
+"""Named attributes of items (categories and words) and how much each tells about taste: what the built-in rater shows."""
 
 import re
 from collections import Counter
@@ -9,33 +9,47 @@ from scipy import sparse
 from core.records import Dataset
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
-COMMON_SHARE = 0.2
-"""Words in more than this share of the items tell nothing about one of them; categories count however common they are."""
+PRIOR_PAIRS = 10.0
+"""Pairs of chosen items by which the weight of a rare attribute is drawn to "tells nothing"."""
 
 
 class Attributes:
-    """Which item has which attribute, and how rare each is."""
+    """Which item has which attribute, which user speaks of it, and its weight.
+
+    An attribute's weight is the logarithm of how much more often two items of one user share it than two clicks by
+    chance do, never below 0: words that are everywhere weigh nothing, however rare they are, a taste's words weigh much.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
         rows = [_of_item(dataset, item) for item in range(dataset.n_items)]
         counts = Counter(name for row in rows for name in row)
-        common = COMMON_SHARE * dataset.n_items
-        self.names = np.array(
-            sorted(name for name, n in counts.items() if n > 1 and (name[0] == "=" or n <= common)), dtype=object
-        )
-        place = {name: column for column, name in enumerate(self.names)}
-        pairs = [(item, place[name]) for item, row in enumerate(rows) for name in sorted(row) if name in place]
-        item, column = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-        self.of_item = sparse.csr_array(
-            (np.ones(len(item), np.float32), (item, column)), shape=(dataset.n_items, len(self.names))
-        )
-        frequency = np.array([counts[name] for name in self.names], dtype=np.float64)
-        self.rarity = np.log(max(dataset.n_items, 1) / np.maximum(frequency, 1)).astype(np.float32)
+        self.names = np.array(sorted(name for name, n in counts.items() if n > 1), dtype=object)
+        self._place = {name: column for column, name in enumerate(self.names)}
+        self.of_item = self._matrix(rows)  # 0/1 float32 (n_items, n_attributes)
+        self.of_user = self._matrix(self._said(dataset.user_text))  # (n_users, n_attributes): words of the user's own text
+        shape = (dataset.n_users, dataset.n_items)
+        ones = np.ones(len(dataset.train), np.float32)
+        self.chosen = sparse.csr_array((ones, (dataset.train.user, dataset.train.item)), shape=shape)
+        self.weight = _togetherness(self.chosen, self.of_item)  # float32 (n_attributes,)
 
     def words(self, columns: np.ndarray) -> list[str]:
-        """Attribute names as people read them, rarest first."""
-        ordered = sorted(columns.tolist(), key=lambda column: -self.rarity[column])
-        return [self.names[column].removeprefix("=") for column in ordered]
+        """Attribute names as people read them."""
+        return [self.names[column].removeprefix("=") for column in columns.tolist()]
+
+    def _matrix(self, rows: list[set[str]]) -> sparse.csr_array:
+        pairs = [(row, self._place[name]) for row, names in enumerate(rows) for name in sorted(names) if name in self._place]
+        row, column = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        return sparse.csr_array((np.ones(len(row), np.float32), (row, column)), shape=(len(rows), len(self.names)))
+
+    def _said(self, texts: np.ndarray) -> list[set[str]]:
+        """Words of users' texts, and categories that they name in full."""
+        categories = {name.removeprefix("=").casefold(): name for name in self.names if name.startswith("=")}
+        spoken = re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(categories, key=len, reverse=True))) + r")\b")
+        said = []
+        for text in map(str.casefold, texts):
+            named = {categories[found] for found in spoken.findall(text)} if categories else set()
+            said.append(named | set(_WORD.findall(text)))
+        return said
 
 
 def _of_item(dataset: Dataset, item: int) -> set[str]:
@@ -44,3 +58,14 @@ def _of_item(dataset: Dataset, item: int) -> set[str]:
     categories = {f"={value.strip()}" for value in dataset.item_category[item].split("|") if value.strip()}
     known = {value.removeprefix("=").casefold() for value in categories}
     return categories | (set(_WORD.findall(f"{title} {dataset.item_text[item]}".casefold())) - known)
+
+
+def _togetherness(chosen: sparse.csr_array, of_item: sparse.csr_array) -> np.ndarray:
+    """log(observed / expected) of pairs of one user's items that share an attribute: float32 (n_attributes,), >= 0."""
+    counts = chosen @ of_item
+    clicks = np.asarray(counts.sum(axis=0)).ravel().astype(np.float64)
+    shared = (np.asarray(counts.multiply(counts).sum(axis=0)).ravel() - clicks) / 2
+    per_user = np.asarray(chosen.sum(axis=1)).ravel().astype(np.float64)
+    pairs = (per_user * (per_user - 1) / 2).sum()
+    expected = pairs * (clicks / max(per_user.sum(), 1)) ** 2
+    return np.log(np.maximum((shared + PRIOR_PAIRS) / (expected + PRIOR_PAIRS), 1)).astype(np.float32)

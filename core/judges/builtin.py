@@ -1,12 +1,12 @@
 """The built-in rater: arithmetic on texts, not a language model. It needs no server and says what its verdict rests on.
 
-User view: how much of the item's attributes (weighted by rarity) the user's other items have, and how close its text is
-to theirs. Item view: the three most similar of the user's other items. Both are leave-one-out. What counts as much is
-read off the data (`Cutoffs`): from random pairs and from observed ones, never from known noise.
+It asks whether a pair looks more like chosen pairs or like random ones (`Scale`): by what the user's other items and
+own words have in common with the item (user view), and by the most similar other items (item view). All is leave-one-out
+and read off the click log and the texts, never off known noise.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +14,27 @@ import numpy as np
 
 from core import rng, semantic
 from core.errors import Fatal
-from core.judges.attributes import Attributes
+from core.judges.attributes import PRIOR_PAIRS, Attributes
 from core.judges.base import Health, Reply, Request
 from core.judges.likeness import NEAREST, SATURATED, Likeness
+from core.judges.scale import LEAST_SEPARATION, Scale
 from core.prompts import Prompt
-from core.records import VIEWS, Candidates, Dataset, Interactions, Rating, fingerprint
+from core.records import Candidates, Dataset, Interactions, Rating, fingerprint
 from core.settings import JudgeSettings
 
-SAMPLE = 4000  # pairs that the cut-offs are read off, of each kind
-RANDOM_HIGH, RANDOM_LOW, OBSERVED_HIGH = 95.0, 75.0, 50.0  # percentiles
+SAMPLE = 4000
+"""Pairs of each kind that the scale is read off."""
 
 
 @dataclass(frozen=True)
-class Cutoffs:
-    """From which score on a pair is High, and below which it is Low."""
+class _Ready:
+    """What `prepare` found out."""
 
-    high: float
-    low: float
-
-    def rate(self, score: float) -> Rating:
-        return Rating.HIGH if score >= self.high else Rating.LOW if score < self.low else Rating.MID
+    dataset: Dataset
+    likeness: Likeness
+    scale: Scale
+    scores: dict[str, np.ndarray]
+    place: dict[int, int]  # pair code -> place in scores
 
 
 class BuiltinJudge:
@@ -46,8 +47,9 @@ class BuiltinJudge:
 
     def __init__(self, settings: JudgeSettings, cache: Path) -> None:
         self._settings, self._cache = settings, cache
-        self.digest = fingerprint(SAMPLE, RANDOM_HIGH, RANDOM_LOW, OBSERVED_HIGH, NEAREST, SATURATED)
+        self.digest = fingerprint(SAMPLE, NEAREST, SATURATED, PRIOR_PAIRS, LEAST_SEPARATION)
         self._encoder = ""
+        self._ready: _Ready | None = None
 
     def identity(self) -> dict[str, Any]:
         return {"judge": self.name, "digest": self.digest, "encoder": self._encoder}
@@ -56,76 +58,79 @@ class BuiltinJudge:
         return Health(True, "The built-in rater is always there. It compares texts; it is not a language model.")
 
     def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
+        """Fatal when the items have no texts, or texts that do not tell chosen items from random ones."""
         encoded = semantic.encode_items(dataset, self._settings, self._cache)
         self._encoder = encoded.name
-        self._dataset = dataset
         attributes = Attributes(dataset)
         if not len(attributes.names) and not encoded.vectors.any():
             hint = "Import the items with titles, categories or descriptions."
             raise Fatal(f"Dataset {dataset.name!r} has no texts that a judge could read.", hint)
-        self._likeness = Likeness(dataset, attributes, encoded.vectors)
-        random = self._likeness.scores(*_random_pairs(dataset))
-        observed = self._likeness.scores(*_observed_pairs(dataset))
-        self._random = {view: np.sort(random[view]) for view in VIEWS}
-        self._cutoffs = {view: _cutoffs(random[view], observed[view]) for view in VIEWS}
-        self._scores = self._likeness.scores(pairs.user, pairs.item)
+        likeness = Likeness(dataset, attributes, encoded.vectors)
+        scale = Scale(likeness.measures(*_random_pairs(dataset)), likeness.measures(*_observed_pairs(dataset)))
+        if scale.separation < LEAST_SEPARATION:
+            message = (
+                f"By the texts of {dataset.name!r}, chosen items look like random ones; the built-in rater would only guess."
+            )
+            raise Fatal(message, "Import richer texts, or ask a language model.")
         codes = Interactions(pairs.user, pairs.item).codes(dataset.n_items)
-        self._place = {code: place for place, code in enumerate(codes.tolist())}
+        place = {code: place for place, code in enumerate(codes.tolist())}
+        scores = scale.scores(likeness.measures(pairs.user, pairs.item))
+        self._ready = _Ready(dataset, likeness, scale, scores, place)
 
     def prompt(self, user: int, item: int, view: str, short: bool = False) -> Prompt:
         """The evidence as one JSON message."""
-        score = float(self._scores[view][self._place[user * self._dataset.n_items + item]])
+        if self._ready is None:
+            raise RuntimeError("prepare() comes first")
+        ready = self._ready
+        score = float(ready.scores[view][ready.place[user * ready.dataset.n_items + item]])
         evidence = {
             "view": view,
-            "item": self._dataset.item_title[item],
+            "item": ready.dataset.item_title[item],
             "score": round(score, 4),
-            "cutoffs": {name: round(value, 4) for name, value in asdict(self._cutoffs[view]).items()},
-            "above_random": round(float(np.searchsorted(self._random[view], score) / max(len(self._random[view]), 1)), 3),
+            "high": round(ready.scale.high, 4),
+            "low": round(ready.scale.low[view], 4),
+            "above_random": round(ready.scale.above_random(view, score), 3),
         }
-        told = self._likeness.shared(user, item) if view == "user" else self._likeness.nearest(user, item)
+        told = ready.likeness.shared(user, item) if view == "user" else ready.likeness.nearest(user, item)
         content = json.dumps(evidence | told, ensure_ascii=False, sort_keys=True)
         return Prompt(({"role": "evidence", "content": content},), truncated=False)
 
     def judge(self, request: Request) -> Reply:
         evidence = json.loads(request.prompt.messages[0]["content"])
-        rating = Cutoffs(**evidence["cutoffs"]).rate(evidence["score"])
-        analysis = _by_profile(evidence) if request.view == "user" else _by_items(evidence)
-        likeness = f"Likeness {evidence['score']:.2f}, above {evidence['above_random']:.0%} of random pairs."
-        return Reply(rating.value, f"{analysis} {likeness}", raw=json.dumps({"rating": rating.value, "score": evidence["score"]}))
+        score = evidence["score"]
+        rating = Rating.HIGH if score >= evidence["high"] else Rating.LOW if score < evidence["low"] else Rating.MID
+        found = _by_profile(evidence) if request.view == "user" else _by_items(evidence)
+        likeness = (
+            f"Likeness {score:.2f}, above {evidence['above_random']:.0%} of random pairs; High from {evidence['high']:.2f}."
+        )
+        return Reply(rating.value, f"{found} {likeness}", raw=json.dumps({"rating": rating.value, "score": score}))
 
     def close(self) -> None:
         """Nothing is open."""
 
 
 def _by_profile(evidence: dict[str, Any]) -> str:
+    said = f"The user speaks of {', '.join(evidence['said'])}. " if evidence["said"] else ""
     if not evidence["chosen"]:
-        return "The user chose nothing else."
+        return f"{said}The user chose nothing else."
     if not evidence["shared"]:
-        return f"Shares no attribute with the {evidence['chosen']} other chosen items."
+        return f"{said}Shares no telling attribute with the {evidence['chosen']} other chosen items."
     words, examples = ", ".join(evidence["shared"]), "; ".join(evidence["examples"])
-    return f"Shares {words} with {evidence['with']} of {evidence['chosen']} other chosen items ({examples})."
+    return f"{said}Shares {words} with {evidence['with']} of {evidence['chosen']} other chosen items ({examples})."
 
 
 def _by_items(evidence: dict[str, Any]) -> str:
     if not evidence["nearest"]:
         return "The user chose nothing else."
-    parts = [f"{title} ({', '.join(shared) or 'no shared attribute'})" for title, shared in evidence["nearest"]]
+    parts = [f"{title} ({', '.join(shared) or 'no telling attribute shared'})" for title, shared in evidence["nearest"]]
     return f"Most like {'; '.join(parts)}."
 
 
-def _cutoffs(random: np.ndarray, observed: np.ndarray) -> Cutoffs:
-    if not len(random) or not len(observed):
-        return Cutoffs(high=np.inf, low=-np.inf)
-    low, high = np.percentile(random, [RANDOM_LOW, RANDOM_HIGH])
-    return Cutoffs(high=max(float(high), float(np.percentile(observed, OBSERVED_HIGH))), low=float(low))
-
-
 def _random_pairs(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Users of train with any items that they did not choose."""
+    """Users of train, by their activity, with any items that they did not choose."""
     draw = rng.stream(0, "builtin", "random")
-    n = min(SAMPLE, 20 * len(dataset.train))
-    user = dataset.train.user[draw.integers(0, max(len(dataset.train), 1), n)]
-    item = draw.integers(0, dataset.n_items, n).astype(np.int32)
+    user = dataset.train.user[draw.integers(0, max(len(dataset.train), 1), SAMPLE if len(dataset.train) else 0)]
+    item = draw.integers(0, dataset.n_items, len(user)).astype(np.int32)
     unseen = ~np.isin(Interactions(user, item).codes(dataset.n_items), dataset.train.codes(dataset.n_items))
     return user[unseen], item[unseen]
 
