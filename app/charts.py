@@ -14,6 +14,9 @@ from core.records import VIEWS, Label, Rating
 LINE_POINTS = 300
 """Points of a line at most; more cannot be told apart and only slow the browser."""
 
+LINES = (PRIMARY, GREY)
+"""Of lines that are no labels: the colours of labels mean labels only."""
+
 METRIC_WORDS = {"recall": "Recall", "ndcg": "NDCG", "precision": "Precision", "hit": "Hit rate", "mrr": "MRR"}
 
 
@@ -125,7 +128,7 @@ def training_loss(rows: Sequence[dict[str, Any]]) -> go.Figure:
     dashes = ("solid", "dash", "dot", "dashdot", "longdash")
     for place, term in enumerate(sorted({term for row in rows for term in row["loss"]})):
         points = [(row["epoch"], row["loss"][term]) for row in rows if term in row["loss"]]
-        _add_line(figure, points, term, {"width": 2.5, "dash": dashes[place % len(dashes)]})
+        _add_line(figure, points, term, {"color": LINES[place % 2], "width": 2.5, "dash": dashes[place % len(dashes)]})
     return figure
 
 
@@ -134,7 +137,8 @@ def validation(rows: Sequence[dict[str, Any]], names: Sequence[str], best_epoch:
     figure = _figure("Epoch", "On validation users", 280)
     for place, name in enumerate(names):
         points = [(row["epoch"], row["valid"][name]) for row in rows if row.get("valid") and name in row["valid"]]
-        _add_line(figure, points, metric_word(name), {"width": 2.5, "dash": ("solid", "dash", "dot")[place % 3]}, "lines+markers")
+        line = {"color": LINES[place % 2], "width": 2.5, "dash": ("solid", "dash", "dot")[place % 3]}
+        _add_line(figure, points, metric_word(name), line, "lines+markers")
     if best_epoch:
         _marked(figure, best_epoch, f"kept: epoch {best_epoch}")
     return figure

@@ -106,7 +106,7 @@ def interactions(data: Dataset, run: str | None) -> None:
         item_id = st.text_input("Item id", key="item", bind="query-params", width=150).strip()
         split = st.selectbox("Part", ["all", *browse.SPLITS], key="split", bind="query-params", width=130)
         names = [LABELS[label].word for label in Label if label in (0, 1, 2, 5, 6)]
-        words = st.multiselect("Label", names, key="label", bind="query-params", width=280, placeholder="any")
+        words = st.multiselect("Label", names, key="labelled", bind="query-params", width=280, placeholder="any")
         orders = [order for order in browse.ORDERS if rows.time is not None or order not in ("newest", "oldest")]
         order = st.selectbox("Order", orders, key="order", bind="query-params", width=180)
         widgets.legend()
@@ -121,7 +121,7 @@ def interactions(data: Dataset, run: str | None) -> None:
 
 def _rows(data: Dataset, run: str | None, chosen: np.ndarray, key: str) -> None:
     st.caption(f"{len(chosen):,} interactions")
-    rows = state.listing(data, run).where(chosen[: max(pairlist.LIMIT, 1) * 100])
+    rows = state.listing(data, run).where(chosen)
     columns = {"label": rows.label} | ({"loss": rows.loss} if run else {})
     pairlist.show(data, Interactions(rows.user, rows.item), key, "interactions in Explore", columns)
     if len(chosen):

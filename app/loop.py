@@ -87,7 +87,10 @@ def show_next(here: str, data: Dataset | None) -> None:
     """What comes next, as the last thing on a page; on its own page the step is only named."""
     step = current(steps(data))
     if step is None:
-        widgets.next_step("compare the two trainings on the same test users.", "compare", "Compare")
+        text = "judge or review more pairs, or train with another seed to see whether the difference holds."
+        if here != "compare":
+            text = "compare the two trainings on the same test users."
+        widgets.next_step(text, "compare" if here != "compare" else "board", "Compare" if here != "compare" else "Review more")
     else:
         widgets.next_step(step.advice, step.page if step.page != here else None, step.action, **step.params)
 

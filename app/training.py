@@ -102,7 +102,12 @@ def choose(found: list[Run]) -> Run:
 
 
 def _line(run: Run) -> str:
-    return f"{words.run_label(run)} · {STATES[run.state][0]}"
+    return f"{words.run_label(run)} · {_state(run)}"
+
+
+def _state(run: Run) -> str:
+    """In words that stay true while the panel beside it goes on."""
+    return "at work" if run.state.active else STATES[run.state][0]
 
 
 def curves(run: Run) -> None:
@@ -154,12 +159,12 @@ def table(found: list[Run]) -> pd.DataFrame:
         rows.append(
             {
                 "started": words.when(run.created),
-                "state": STATES[run.state][0],
+                "state": _state(run),
                 "labels": run.settings.get("labels") or "none",
                 "denoiser": run.settings.get("denoiser"),
                 "seed": run.settings.get("seed"),
-                "epochs": run.result.get("epochs", run.progress.done),
-                "took": words.duration(run.seconds),
+                "epochs": run.result.get("epochs"),
+                "took": None if run.state.active else words.duration(run.seconds),
                 "test Recall@20": test.get("recall@20"),
                 "test NDCG@20": test.get("ndcg@20"),
                 "run": run.id,

@@ -27,7 +27,7 @@ def panel(run: Run) -> None:
 
 def _panel(run_id: str, was_active: bool) -> None:
     run = runs.folder(state.home(), run_id).read()
-    if was_active and not run.state.active:
+    if was_active != run.state.active:  # it ended, or was resumed: begin or stop to refresh
         st.rerun()
     with st.container(border=True, key=f"job_{run.kind}"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -81,10 +81,13 @@ def progress_of(run: Run) -> tuple[float, str]:
     """Share done in [0, 1], and a sentence for it."""
     now = run.progress
     if not now.total:
-        return 0.0, now.message or now.phase or "starting"
+        return 0.0, "preparing" if run.state is State.RUNNING else now.phase or "starting"
     share = min(now.done / now.total, 1.0)
+    counted = f"{now.phase} {now.done:,} of {now.total:,}"
+    if run.kind == "train":
+        counted = f"epoch {now.done:,} of at most {now.total:,}"
     left = f" · about {words.duration(now.eta_s)} left" if now.eta_s is not None else ""
-    return share, f"{now.phase} {now.done:,} of {now.total:,}{left}".strip()
+    return share, counted + left
 
 
 def pill() -> None:
