@@ -9,7 +9,7 @@ TRAIN, VALID, TEST = range(3)
 
 
 def random_split(n: int, valid_share: float, test_share: float, seed: int) -> np.ndarray:
-    """Codes int8 (n,) of n rows in their source order: one permutation by `default_rng(seed)`, first train, then valid, last test.
+    """Codes int8 (n,) of n rows in source order: one permutation by `default_rng(seed)`, first train, then valid, then test.
 
     All rows are split, whatever their rating: a threshold chosen later does not move a pair to another split.
     """

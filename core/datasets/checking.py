@@ -1,18 +1,16 @@
-"""Raw tables to clean ones: every row that cannot be used is left out and reported with its line; nothing is repaired silently."""
+"""Raw tables to clean ones: a row that cannot be used is left out and reported with its line; nothing is repaired silently."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from core import splits
-from core.datasets import columns
-from core.datasets.files import Table
+from core.datasets import catalogue, columns
 from core.datasets.formats import RawTables
-from core.datasets.report import ImportReport, Problem, Severity, about, found
+from core.datasets.report import ImportReport, Problem
+from core.datasets.sieve import Sieve
 from core.errors import DatasetError
-from core.records import Label
 from core.settings import ImportSettings
 
 ROLES = ("user", "item", "rating", "time", "split", "truth")
@@ -28,31 +26,11 @@ class Tables:
     truth: pd.DataFrame | None  # user, item, truth int8 Label; pairs that are not in it are clean
 
 
-class Sieve:
-    """Rows of one table on their way to being clean, and what was found on the way."""
-
-    def __init__(self, table: Table) -> None:
-        self.file = table.file
-        self.rows = pd.DataFrame({"line": table.lines})
-        self.problems = list(table.problems)
-
-    def drop(
-        self, bad: np.ndarray, kind: str, message: str, cells: pd.Series | None = None, severity: Severity = "error"
-    ) -> None:
-        """Leave out the `bad` rows bool (n,); `cells` (n,) has the text that serves as example."""
-        bad = np.asarray(bad, bool)
-        if bad.any():
-            example = cells[bad].iloc[0] if cells is not None else ""
-            self.problems.append(found(kind, severity, self.file, message, self.rows["line"].to_numpy()[bad], example))
-            self.rows = self.rows[~bad]
-
-    def say(self, kind: str, severity: Severity, message: str, count: int, example: object = "") -> None:
-        """Report something that concerns no row in particular."""
-        self.problems.append(about(kind, severity, self.file, message, count, example))
-
-
 def check(raw: RawTables, settings: ImportSettings) -> tuple[Tables, ImportSettings, ImportReport]:
-    """Clean tables, the settings with the columns that were used, and the report. Raises DatasetError when nothing usable is left."""
+    """Clean tables, the settings with the columns that were used, and the report.
+
+    Raises DatasetError when nothing usable is left.
+    """
     table = raw.interactions
     names = list(table.frame.columns)
     mapping = columns.mapped(names, settings, ROLES, table.file)
@@ -68,9 +46,9 @@ def check(raw: RawTables, settings: ImportSettings) -> tuple[Tables, ImportSetti
     _mark_positives(sieve, settings)
     _cut_to_core(sieve, settings.core)
     _split(sieve, settings)
-    items, item_problems = _items(raw.items, sieve, settings)
-    users, user_problems = _users(raw.users, sieve, settings)
-    truth, truth_problems = _truth(raw.truth, sieve, items, users)
+    items, item_problems = catalogue.items(raw.items, sieve, settings)
+    users, user_problems = catalogue.users(raw.users, sieve, settings)
+    truth, truth_problems = catalogue.truth(raw.truth, sieve, items, users)
     _look_at_splits(sieve)
     rows = sieve.rows.drop(columns=["line", "truth"], errors="ignore").reset_index(drop=True)
     problems = (*sieve.problems, *item_problems, *user_problems, *truth_problems)
@@ -225,120 +203,3 @@ def _look_at_splits(sieve: Sieve) -> None:
     if len(cold):
         message = f"{len(cold):,} users have positives in valid or test but none in train, so nothing can be learned about them."
         sieve.say("cold-user", "warning", message, len(cold), cold[0])
-
-
-def _keyed(table: Table, key: str, kind: str) -> Sieve:
-    """A table of items or users with clean ids in column "id", one row per id."""
-    sieve = Sieve(table)
-    sieve.rows["id"], _ = columns.ids(table.frame[key].reset_index(drop=True))
-    sieve.drop(sieve.rows["id"] == "", "missing-id", f"{{n}} rows have no {kind} id and were left out.")
-    again = sieve.rows["id"].duplicated()
-    sieve.drop(
-        again, "duplicate-id", f"{{n}} rows repeat an {kind} id of an earlier row and were left out.", sieve.rows["id"], "warning"
-    )
-    return sieve
-
-
-def _key_column(table: Table, role: str, settings: ImportSettings) -> str:
-    """The id column of an item or user table: named as in the interactions, else by its usual names, else "id", else the first."""
-    names = list(table.frame.columns)
-    same = getattr(settings, role)
-    return same if same in names else columns.guessed(names, role) or ("id" if "id" in names else names[0])
-
-
-def _items(table: Table | None, interactions: Sieve, settings: ImportSettings) -> tuple[pd.DataFrame, list[Problem]]:
-    """The catalogue: all items of the table (they can be recommended, clicked or not) and those it lacks."""
-    clicked = pd.Index(interactions.rows["item"].unique())
-    known, problems = pd.DataFrame({"id": [], "title": [], "category": [], "text": []}, dtype="str"), []
-    if table is not None:
-        key = _key_column(table, "item", settings)
-        sieve = _keyed(table, key, "item")
-        rest = [name for name in table.frame.columns if name != key]
-        mapping = columns.mapped(rest, settings, ("title", "category", "text"), table.file)
-        frame = table.frame.reset_index(drop=True).loc[sieve.rows.index]
-        cells = {role: frame[mapping[role]].str.strip() if role in mapping else "" for role in known.columns[1:]}
-        known = pd.DataFrame({"id": sieve.rows["id"], **cells})
-        known["category"] = columns.categories(known["category"].astype("str"))
-        known = known[known["id"].isin(clicked)] if settings.core else known
-        _compare(sieve, interactions, clicked, known["id"], "item")
-        problems = sieve.problems
-    items = known.set_index("id").reindex(_in_order(clicked.union(known["id"], sort=False)), fill_value="")
-    items["title"] = items["title"].mask(items["title"] == "", items.index.to_series())
-    return items.rename_axis("item").reset_index(), problems
-
-
-def _users(table: Table | None, interactions: Sieve, settings: ImportSettings) -> tuple[pd.DataFrame, list[Problem]]:
-    """Everyone with a row; people of the table who never did anything are left out."""
-    active = pd.Index(interactions.rows["user"].unique())
-    known, problems = pd.DataFrame({"id": [], "text": []}, dtype="str"), []
-    if table is not None:
-        key = _key_column(table, "user", settings)
-        sieve = _keyed(table, key, "user")
-        frame = table.frame.drop(columns=key).reset_index(drop=True).loc[sieve.rows.index]
-        column = columns.mapped(list(frame.columns), settings, ("about",), table.file).get("about")
-        known = pd.DataFrame({"id": sieve.rows["id"], "text": frame[column].str.strip() if column else columns.described(frame)})
-        _compare(sieve, interactions, active, known["id"], "user")
-        problems = sieve.problems
-    users = known.set_index("id").reindex(_in_order(active), fill_value="")
-    return users.rename_axis("user").reset_index(), problems
-
-
-def _compare(sieve: Sieve, interactions: Sieve, used: pd.Index, known: pd.Series, kind: str) -> None:
-    """Ids that only one of the two tables has."""
-    unknown = used[~used.isin(known)]
-    if len(unknown) == len(used):
-        hint = f"Check that both files use the same {kind} ids; name the id column with a mapping."
-        message = f"None of the {kind} ids of {interactions.file} is in {sieve.file} (such as {used[0]!r})."
-        raise DatasetError(message, hint)
-    if len(unknown):
-        effect = "their ids serve as titles" if kind == "item" else "nothing is known about them"
-        message = f"{len(unknown):,} {kind}s of {interactions.file} are not in this table; {effect}."
-        sieve.say(f"unknown-{kind}", "warning", message, len(unknown), unknown[0])
-    idle = known[~known.isin(used)]
-    if len(idle):
-        effect = "they stay in the catalogue and can be recommended" if kind == "item" else "they were left out"
-        message = f"{len(idle):,} {kind}s of this table have no interaction; {effect}."
-        sieve.say(f"idle-{kind}", "note", message, len(idle), idle.iloc[0])
-
-
-def _in_order(index: pd.Index) -> list[str]:
-    """Ids in the order of their positions: whole numbers by value, everything else as text."""
-    values = index.tolist()
-    if all(re.fullmatch(r"[0-9]{1,18}", value) for value in values):
-        return sorted(values, key=lambda value: (int(value), value))
-    return sorted(values)
-
-
-def _truth(
-    table: Table | None, interactions: Sieve, items: pd.DataFrame, users: pd.DataFrame
-) -> tuple[pd.DataFrame | None, list[Problem]]:
-    """Known labels of pairs, from a table of their own or else from the interactions' truth column."""
-    rows = interactions.rows
-    if table is None:
-        return (rows.loc[rows["truth"] != Label.CLEAN, ["user", "item", "truth"]] if "truth" in rows else None), []
-    names = list(table.frame.columns)
-    mapping = columns.mapped(names, ImportSettings(), ("user", "item", "truth"), table.file)
-    columns.need_user_and_item(mapping, names, table.file)
-    if "truth" not in mapping:
-        raise DatasetError(f"{table.file} has no column truth.", f"Its columns are: {', '.join(names)}.")
-    sieve = Sieve(table)
-    frame = table.frame.reset_index(drop=True)
-    for role in ("user", "item"):
-        sieve.rows[role], _ = columns.ids(frame[mapping[role]])
-    sieve.rows["truth"] = columns.coded(frame[mapping["truth"]], columns.TRUTH_WORDS)
-    known = ", ".join(word for word in columns.TRUTH_WORDS if word)
-    sieve.drop(
-        sieve.rows["truth"] == -1,
-        "truth",
-        f"{{n}} rows have a truth that is none of {known}, and were left out.",
-        frame[mapping["truth"]],
-    )
-    strange = ~(sieve.rows["user"].isin(users["user"]) & sieve.rows["item"].isin(items["item"]))
-    sieve.drop(strange, "truth", "{n} rows are about unknown users or items and were left out.", severity="warning")
-    sieve.drop(sieve.rows.duplicated(["user", "item"]), "truth", "{n} rows repeat a pair and were left out.", severity="warning")
-    positives = pd.MultiIndex.from_frame(rows.loc[rows["positive"], ["user", "item"]])
-    observed = pd.MultiIndex.from_frame(sieve.rows[["user", "item"]]).isin(positives)
-    missed = sieve.rows["truth"] == Label.MISSED_POSITIVE
-    message = "{n} rows call a pair missed that is a positive of the data, or noisy or hard that is not, and were left out."
-    sieve.drop(observed == missed, "truth", message, severity="warning")
-    return sieve.rows.loc[sieve.rows["truth"] != Label.CLEAN, ["user", "item", "truth"]].reset_index(drop=True), sieve.problems

@@ -151,7 +151,7 @@ def categories(cells: pd.Series) -> pd.Series:
 
 
 def described(frame: pd.DataFrame) -> pd.Series:
-    """One text per row from all its columns: "age: 24; occupation: writer"; keys of other systems tell nothing and are left out."""
+    """One text per row from all its columns: "age: 24; occupation: writer"; foreign ids are left out."""
     columns = [name for name in frame if not re.search(r"(^id|[_ ]id|Id|ID)$", name)]
     rows = (
         [f"{name}: {cell}" for name, cell in zip(columns, row, strict=True) if cell.strip()] for row in frame[columns].to_numpy()

@@ -5,6 +5,7 @@ main shelves, hard positives from the side taste, noisy positives from shelves t
 of the latter are alone in the reader's history, so a model's loss is high for both: only the texts tell them apart.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -207,14 +208,13 @@ def _introduced(taste: _Taste, rng: np.random.Generator) -> str:
     shelves = list(words.SHELVES)
     mains = [shelves[shelf].lower() for shelf in taste.mains]
     side = f"{list(words.SHELVES[shelves[taste.side_shelf]])[taste.side_theme].lower()} ({shelves[taste.side_shelf].lower()})"
-    text = _pick(words.READERS, rng).format(
+    return _pick(words.READERS, rng).format(
         name=_pick(words.NAMES, rng),
         occupation=_pick(words.OCCUPATIONS, rng),
         place=_place(rng),
         mains=", ".join(mains[:-1]) + " and " + mains[-1],
         side=side,
     )
-    return text[0].upper() + text[1:]
 
 
 def _items(shop: _Shop, settings: DemoSettings) -> pd.DataFrame:
@@ -236,13 +236,14 @@ def _title(nouns: tuple[str, ...], rng: np.random.Generator) -> str:
     noun = " ".join(
         word if word in ("in", "a", "and", "of") else word[0].upper() + word[1:] for word in _pick(nouns, rng).split()
     )
-    return _pick(words.TITLES, rng).format(
+    title = _pick(words.TITLES, rng).format(
         noun=noun,
         place=_place(rng),
         name=_pick(words.NAMES, rng),
         adjective=_pick(words.ADJECTIVES, rng),
         number=_pick(words.NUMBERS, rng),
     )
+    return _with_an(title)
 
 
 def _blurb(shelf: str, nouns: tuple[str, ...], rng: np.random.Generator) -> str:
@@ -252,7 +253,12 @@ def _blurb(shelf: str, nouns: tuple[str, ...], rng: np.random.Generator) -> str:
     first, second, third, fourth = (nouns[place] for place in rng.choice(len(nouns), 4, replace=False))
     opener = _pick(words.OPENERS[shelf], rng).format(first, second)
     middle = _pick(words.MIDDLES, rng).format(third, fourth, place=_place(rng))
-    return f"{opener} {middle} {_pick(words.CLOSERS, rng)}"
+    return _with_an(f"{opener} {middle} {_pick(words.CLOSERS, rng)}")
+
+
+def _with_an(text: str) -> str:
+    """ "a oven" is "an oven"; none of the shop's words begins with a vowel that sounds like none."""
+    return re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", text)
 
 
 def _place(rng: np.random.Generator) -> str:

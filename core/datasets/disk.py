@@ -1,5 +1,6 @@
 """Imported datasets on disk: `datasets/<name>/` with dataset.json and Parquet files, whole or not there at all."""
 
+import logging
 import os
 import re
 import shutil
@@ -22,6 +23,8 @@ from core.datasets.report import ImportReport
 from core.errors import DatasetError, NotFoundError
 from core.records import Dataset, Interactions, Label, fingerprint
 from core.settings import ImportSettings
+
+log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 FILES = ("interactions", "items", "users", "truth")
@@ -112,7 +115,7 @@ def _whole(target: Path, replace: bool) -> Iterator[Path]:
         yield folder
         if replace and target.exists():
             target.rename(old)
-        os.rename(folder, target)
+        folder.rename(target)
     except OSError as error:
         if old.exists() and not target.exists():
             old.rename(target)
@@ -132,15 +135,24 @@ def listing(home: Home) -> list[DatasetInfo]:
     if not home.datasets.exists():
         return []
     names = (path.name for path in home.datasets.iterdir() if NAME.fullmatch(path.name) and (path / "dataset.json").is_file())
-    return [info(home, name) for name in sorted(names)]
+    found = []
+    for name in sorted(names):
+        try:
+            found.append(info(home, name))
+        except (NotFoundError, DatasetError) as error:  # one damaged dataset must not hide the others
+            log.warning("left out of the list: %s", error)
+    return found
 
 
 def info(home: Home, name: str) -> DatasetInfo:
     """One dataset's entry; NotFoundError that lists what there is."""
-    return DatasetInfo(**_described(home, name)["info"])
+    try:
+        return DatasetInfo(**_described(home, name)["info"])
+    except (KeyError, TypeError) as error:
+        raise DatasetError(f"The dataset {name!r} was written by another version of Winnow.", "Import it again.") from error
 
 
-def report(home: Home, name: str) -> ImportReport:
+def import_report(home: Home, name: str) -> ImportReport:
     """What its import reported."""
     return ImportReport.from_json(_described(home, name)["report"])
 
@@ -175,8 +187,16 @@ def load(home: Home, name: str) -> Dataset:
         frames = {file: pd.read_parquet(folder / f"{file}.parquet") for file in FILES[:3]}
         truth = pd.read_parquet(folder / "truth.parquet") if known.has_truth else None
     except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"The dataset {name!r} is damaged: {error}.", "Import it again with replace.") from error
-    return _assembled(name, known.fingerprint, Tables(**frames, truth=truth))
+        raise _damaged(name, error) from error
+    try:
+        return _assembled(name, known.fingerprint, Tables(**frames, truth=truth))
+    except (KeyError, ValueError) as error:
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> DatasetError:
+    reason = str(error).splitlines()[0]
+    return DatasetError(f"The dataset {name!r} is damaged: {reason}", "Import it again and replace it.")
 
 
 def _assembled(name: str, content: str, tables: Tables) -> Dataset:
@@ -212,6 +232,8 @@ def _assembled(name: str, content: str, tables: Tables) -> Dataset:
 
 def _positions(ids: pd.Series, known: pd.Series) -> np.ndarray:
     found = pc.index_in(pa.array(ids, pa.large_string()), value_set=pa.array(known, pa.large_string()))
+    if found.null_count:
+        raise ValueError(f"{found.null_count:,} rows have an unknown {ids.name}")
     return found.to_numpy(zero_copy_only=False).astype(np.int32)
 
 

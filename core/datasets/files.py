@@ -203,11 +203,8 @@ def _refuse_open_quote(
     if text.count(b'"') % 2 == 0:
         return
     last_parsed, last_wrong = max(lines, default=0), max(wrong_lines, default=0)
-    if last_wrong > last_parsed:
-        swallowed = "\n" in wrong[-1].text
-    else:
-        swallowed = any("\n" in str(column[-1]) for column in table.columns)
-    if swallowed:
+    last = [wrong[-1].text] if last_wrong > last_parsed else [str(column[-1]) for column in table.columns]
+    if any("\n" in cell for cell in last):
         line = max(last_parsed, last_wrong)
         raise DatasetError(f"{file} opens a quote in line {line} that is never closed.", "Close or remove that quote.")
 

@@ -109,7 +109,7 @@ def _texts(dataset: Dataset) -> Check:
     if not n:
         return Check("items without text", "ok", 0, "Every item has a title, a category or a description.")
     clicks = float((~told)[dataset.train.item].mean()) if len(dataset.train) else 0.0
-    message = f"{n:,} of {dataset.n_items:,} items ({_percent(clicks)} of the training clicks) have no text; a judge cannot rate them."
+    message = f"{n:,} of {dataset.n_items:,} items ({_percent(clicks)} of the training clicks) have no text to judge by."
     severity = "error" if n == dataset.n_items else "warning"
     return Check("items without text", severity, n, message, "Import again with an item table that has titles or descriptions.")
 
@@ -119,7 +119,7 @@ def _same_titles(dataset: Dataset) -> Check:
     n = int((count > 1).sum())
     if not n:
         return Check("shared titles", "ok", 0, "No two items have the same title.")
-    message = f"{n:,} titles belong to more than one item, such as {titles[count.argmax()]!r}; one thing may have two ids."
+    message = f"{n:,} titles belong to more than one item, such as '{titles[count.argmax()]}'; one thing may have two ids."
     return Check("shared titles", "note", n, message, "Merge the ids before the import if they are the same item.")
 
 
@@ -158,7 +158,7 @@ def _times(dataset: Dataset, parts: tuple[Interactions, ...]) -> Iterator[Check]
     n = int((dataset.test.time < newest[dataset.test.user]).sum())
     if n:
         share = _percent(n / len(dataset.test))
-        message = f"{n:,} test positives ({share}) are older than their user's newest in train: the past is predicted from the future."
+        message = f"{n:,} test positives ({share}) are older than their user's newest in train, so the future predicts the past."
         yield Check("time order", "note", n, message, "Split by time if the figures should hold for what comes next.")
     else:
         yield Check("time order", "ok", 0, "Every test positive is newer than its user's training.")

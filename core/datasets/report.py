@@ -12,7 +12,7 @@ LINES_SHOWN = 10
 
 @dataclass(frozen=True)
 class Problem:
-    """One kind of trouble in one file. error: rows were left out; warning: something was changed or looks wrong; note: good to know."""
+    """One kind of trouble in one file. error: unusable rows; warning: it looks wrong or was changed; note: just so."""
 
     kind: str
     severity: Severity

@@ -98,22 +98,31 @@ OPENERS: dict[str, tuple[str, ...]] = {
         "A thought experiment about a {0} and a {1} in deep space.",
         "The future arrives as a {0}, then as a {1}.",
     ),
-    "Cookery": ("Forty recipes around {0} and {1}, tested in a small kitchen.", "How to cook with {0}, {1} and patience."),
-    "Gardening": ("A gardener's year with {0} and {1}.", "What to plant, prune and leave alone: {0}, {1} and good soil."),
+    "Cookery": (
+        "Recipes from the {0} to the {1}, tried in a small kitchen.",
+        "A cook on the {0}, the {1} and patience.",
+    ),
+    "Gardening": (
+        "A gardener's year, from the {0} to the {1}.",
+        "What to prune and what to leave: the {0}, the {1} and good soil.",
+    ),
     "Romance": ("Two hearts, one {0} and one {1}.", "They never meant to fall in love; then came a {0} and a {1}."),
     "History": ("A history of the {0} and the {1}, from the archives.", "How the {0} and the {1} changed an age."),
     "Fantasy": ("An epic of a {0} and a {1} in a realm of old magic.", "Where magic is law, a {0} must find a {1}."),
-    "Nature": ("Field notes on {0} and {1}.", "A naturalist waits a year for a {0} and a {1}."),
+    "Nature": ("Field notes on the {0} and the {1}.", "A naturalist waits a year for the {0} and the {1}."),
     "Music": ("A life in music, told by a {0} and a {1}.", "For everyone who listens: the {0}, the {1} and the silence after."),
-    "Crafts": ("A maker's handbook: from the {0} to the {1}, step by step.", "The patient craft of {0} and {1}, by hand."),
+    "Crafts": (
+        "A maker's handbook: from the {0} to the {1}, in steps.",
+        "The patient craft of the {0} and the {1}, by hand.",
+    ),
     "Travel": ("A journey by way of a {0} and a {1}.", "A traveller's notebook: one {0}, one {1} and no return ticket."),
 }
 
 MIDDLES = (
-    "At its heart stands a {0} that nobody in {place} will speak of.",
+    "At its heart stands the {0} that nobody in {place} will speak of.",
     "The pages about the {0} alone are worth the price.",
     "Half of {place} has an opinion about the {0}.",
-    "It all turns on a {0} and a {1}.",
+    "It all turns on the {0} and the {1}.",
     "With a long chapter on the {0}, and a short one on regret.",
     "Drawn from years among the {0} and the {1} of {place}.",
 )
@@ -173,6 +182,6 @@ READERS = (
     "{name}, {occupation} in {place}. Reads mostly {mains}; now and then something about {side}.",
     "{name}, {occupation} from {place}. Loves {mains}, and has a weakness for {side}.",
     "{name} of {place}, {occupation}. Usually found among {mains}; rarely, but gladly, at {side}.",
-    "{name}, {occupation}, {place}. {mains} on weekdays, {side} on holidays.",
+    "{name}, {occupation}, {place}. Reads {mains} on weekdays, {side} on holidays.",
 )
 """`mains` are shelves, `side` is a theme with its shelf in brackets."""
