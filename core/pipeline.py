@@ -149,7 +149,7 @@ def _judge(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     dataset = _unchanged(home, run)
     asked, _ = candidates.load(home, dataset)
     store = Store.open(home)
-    judge = judges.make(settings, dataset, home.cache)
+    judge = judges.make(settings, home.cache)
     summary = judges.run(
         store,
         dataset,

@@ -7,7 +7,6 @@ from core.judges.base import Health, Judge, Reply, Request
 from core.judges.builtin import BuiltinJudge
 from core.judges.ollama import OllamaJudge
 from core.judges.runner import Policy, Summary, run
-from core.records import Dataset
 from core.registry import Registry
 from core.settings import JudgeSettings
 
@@ -18,7 +17,7 @@ JUDGES.register("builtin")(BuiltinJudge)
 JUDGES.register("ollama")(OllamaJudge)
 
 
-def make(settings: JudgeSettings, dataset: Dataset, cache: Path) -> Judge:
+def make(settings: JudgeSettings, cache: Path) -> Judge:
     """The judge that the settings name; SettingsError when there is none of that name."""
     return JUDGES[settings.judge](settings, cache)
 

@@ -99,6 +99,8 @@ class BuiltinJudge:
         evidence = json.loads(request.prompt.messages[0]["content"])
         score = evidence["score"]
         rating = Rating.HIGH if score >= evidence["high"] else Rating.LOW if score < evidence["low"] else Rating.MID
+        if not evidence["chosen"] and not evidence.get("said"):
+            rating = Rating.MID  # nothing is known of the user: too thin to tell, as the rubric has it
         found = _by_profile(evidence) if request.view == "user" else _by_items(evidence)
         likeness = (
             f"Likeness {score:.2f}, above {evidence['above_random']:.0%} of random pairs; High from {evidence['high']:.2f}."

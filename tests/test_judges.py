@@ -1,0 +1,358 @@
+"""What holds for every judge, the questions' keys, and the built-in rater."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core import judges, labels
+from core.artifacts import Home
+from core.errors import BadAnswer, Busy, Fatal, JudgeError, Refused, SettingsError, Transient
+from core.judges import JUDGES, Policy
+from core.judges.base import CutOff, Health, Reply, Request, question_key
+from core.judges.builtin import BuiltinJudge
+from core.judges.scale import Scale
+from core.judges.texts import PairTexts
+from core.prompts import Prompt
+from core.records import VIEWS, Candidates, Dataset, Label
+from core.settings import JudgeSettings
+from core.store import Store
+from tests.judging_fixtures import candidates, catalogue, pairs, texts
+
+QUICK = Policy(pause_s=0.001, busy_s=0.2)
+SETTINGS = JudgeSettings(encoder="tfidf")
+
+
+@pytest.fixture
+def store(home: Home) -> Store:
+    return Store.open(home)
+
+
+class Scripted:
+    """A judge that does what a list says, then answers; it counts who asks at once."""
+
+    name, is_llm, model, digest, version = "scripted", True, "m", "d", "1"
+
+    def __init__(self, script: list[object] | None = None) -> None:
+        self.script: Iterator[object] = iter(script or [])
+        self.requests: list[Request] = []
+        self.closed = False
+
+    def identity(self) -> dict[str, object]:
+        return {"judge": self.name}
+
+    def check(self) -> Health:
+        return Health(True, "here")
+
+    def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
+        self.texts = PairTexts(dataset, pairs, 20)
+
+    def prompt(self, user: int, item: int, view: str, short: bool = False) -> Prompt:
+        return self.texts.prompt(user, item, view, short)
+
+    def judge(self, request: Request) -> Reply:
+        self.requests.append(request)
+        step = next(self.script, None)
+        if isinstance(step, Exception):
+            raise step
+        return Reply("High", "because", raw="{}")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class TestRunner:
+    shop = catalogue()
+    asked = candidates(shop, (0, 0), (0, 10), (1, 11))
+
+    def test_every_view_is_asked_once_and_never_again(self, store: Store) -> None:
+        seen: list[tuple[int, int, str]] = []
+        summary = judges.run(
+            store, self.shop, self.asked, first := Scripted(), SETTINGS, progress=lambda *told: seen.append(told)
+        )
+        assert (summary.asked, summary.cached, summary.failed, summary.unjudged) == (6, 0, 0, 0)
+        assert [(request.user, request.view) for request in first.requests] == [(0, "user")] * 2 + [(0, "item")] * 2 + [
+            (1, "user"),
+            (1, "item"),
+        ]
+        assert seen[-1][:2] == (6, 6)
+        assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+        assert first.closed
+        again = judges.run(store, self.shop, self.asked, Scripted([Fatal("nobody may ask")]), SETTINGS)
+        assert (again.asked, again.cached, again.unjudged) == (0, 6, 0)
+        assert set(store.labels(self.shop).label) == {Label.HARD_POSITIVE, Label.HARD_POSITIVE}
+
+    def test_the_limit_takes_the_first_pairs(self, store: Store) -> None:
+        judges.run(store, self.shop, self.asked, Scripted(), SETTINGS.model_copy(update={"limit": 1}))
+        assert set(store.judgments("shop")["item_id"]) == {"i0"}
+        assert len(store.judgments("shop")) == 2
+
+    @pytest.mark.parametrize(
+        ("script", "calls", "failed", "kinds"),
+        [
+            ([Transient("x")] * 4, 10, 0, {"transient": 4}),
+            ([Transient("x")] * 5, 10, 1, {"transient": 5}),
+            ([BadAnswer("x")] * 2, 8, 0, {"bad answer": 2}),
+            ([BadAnswer("x")] * 3, 8, 1, {"bad answer": 3}),
+            ([Refused("long")], 7, 0, {"refused": 1}),
+            ([Refused("long")] * 2, 7, 1, {"refused": 2}),
+            ([Busy("later")] * 3, 9, 0, {}),
+            (
+                [Transient("x"), BadAnswer("y"), Transient("z"), Refused("long")],
+                10,
+                0,
+                {"transient": 2, "bad answer": 1, "refused": 1},
+            ),
+        ],
+    )
+    def test_budgets_by_class(self, store: Store, script: list, calls: int, failed: int, kinds: dict[str, int]) -> None:
+        summary = judges.run(store, self.shop, self.asked, Scripted(script), SETTINGS, policy=QUICK)
+        assert (summary.asked, summary.failed, summary.unjudged) == (calls, failed, failed)
+        with store.reading() as connection:
+            noted = [row.kind for row in connection.exec_driver_sql("SELECT kind FROM failure")]
+        assert pd.Series(noted, dtype=object).value_counts().to_dict() == kinds
+        assert len(store.judgments("shop")) == 6 - failed
+        if failed:
+            assert labels.to_frame(self.shop, store.labels(self.shop))["label"].tolist().count("unjudged") == 1
+            retried = judges.run(store, self.shop, self.asked, Scripted(), SETTINGS)
+            assert (retried.asked, retried.cached, retried.unjudged) == (1, 5, 0)
+
+    def test_a_bad_answer_changes_how_it_is_asked_again(self, store: Store) -> None:
+        judge = Scripted([CutOff("too long"), BadAnswer("x"), Refused("long")])
+        judges.run(store, self.shop, candidates(self.shop, (0, 0)), judge, SETTINGS, policy=QUICK)
+        first, second, third, fourth = judge.requests[:4]
+        assert [(each.bad_answers, each.room) for each in (first, second, third)] == [(0, 1), (1, 2), (2, 2)]
+        assert len(str(fourth.prompt.messages)) <= len(str(first.prompt.messages))
+        assert fourth.key == first.key
+        assert store.judgments("shop").set_index("view")["truncated"].to_dict() == {"user": True, "item": False}
+
+    def test_fatal_stops_and_keeps_what_was_answered(self, store: Store) -> None:
+        with pytest.raises(Fatal, match="model is gone"):
+            judges.run(store, self.shop, self.asked, Scripted([None, None, Fatal("model is gone")]), SETTINGS)
+        assert len(store.judgments("shop")) == 2
+        assert judges.run(store, self.shop, self.asked, Scripted(), SETTINGS).asked == 4
+
+    def test_a_dead_server_stops_the_run_with_a_way_on(self, store: Store) -> None:
+        judge = Scripted([None] + [Transient("connection refused")] * 100)
+        with pytest.raises(JudgeError, match="10 calls in a row failed.*connection refused.*start the judging again"):
+            judges.run(store, self.shop, self.asked, judge, SETTINGS, policy=QUICK)
+        assert len(judge.requests) == 11
+        assert len(store.judgments("shop")) == 1
+
+    def test_a_server_that_stays_busy_ends_the_run(self, store: Store) -> None:
+        with pytest.raises(JudgeError, match="busy"):
+            judges.run(store, self.shop, self.asked, Scripted([Busy("later")] * 100_000), SETTINGS, policy=QUICK)
+
+    def test_a_judge_that_cannot_work_is_not_asked(self, store: Store) -> None:
+        judge = Scripted()
+        judge.check = lambda: Health(False, "no server", "start it")
+        with pytest.raises(Fatal, match="no server start it"):
+            judges.run(store, self.shop, self.asked, judge, SETTINGS)
+        assert not judge.requests
+        assert judge.closed
+
+    def test_stop_keeps_what_is_done(self, store: Store) -> None:
+        judge = Scripted()
+        summary = judges.run(store, self.shop, self.asked, judge, SETTINGS, should_stop=lambda: len(judge.requests) >= 0)
+        assert summary.unjudged == 3 - len(
+            set(store.judgments("shop").groupby("item_id").filter(lambda rows: len(rows) == 2)["item_id"])
+        )
+
+    def test_a_fault_of_the_program_is_not_swallowed(self, store: Store) -> None:
+        with pytest.raises(ZeroDivisionError):
+            judges.run(store, self.shop, self.asked, Scripted([ZeroDivisionError()]), SETTINGS)
+
+    def test_pairs_with_one_text_are_asked_once(self, store: Store) -> None:
+        twins = dataclasses.replace(self.shop, item_title=texts(*["Same"] * 20), item_text=texts(*["Same"] * 20))
+        summary = judges.run(store, twins, candidates(twins, (0, 12), (0, 13)), judge := Scripted(), SETTINGS)
+        assert (summary.asked, len(judge.requests), summary.unjudged) == (2, 2, 0)
+        assert len(store.labels(twins)) == 2
+
+
+class TestKeys:
+    shop = catalogue()
+    asked = candidates(shop, (0, 0), (0, 10), (0, 12))
+
+    def key(self, dataset: Dataset | None = None, asked: Candidates | None = None, **changes: object) -> str:
+        judge = Scripted()
+        judge.prepare(dataset or self.shop, asked or self.asked)
+        for name, value in changes.items():
+            setattr(judge, name, value)
+        return question_key(judge, judge.prompt(0, 12, "user"))
+
+    def test_the_key_is_the_content(self) -> None:
+        assert self.key() == self.key()
+        assert len(self.key()) == 64
+        changed = dataclasses.replace(self.shop, item_title=np.where(np.arange(20) == 12, "New title", self.shop.item_title))
+        others = [self.key(changed), self.key(version="2"), self.key(identity=lambda: {"judge": "scripted", "digest": "new"})]
+        assert len({self.key(), *others}) == 4
+
+    def test_other_users_and_the_place_in_the_list_change_nothing(self) -> None:
+        assert self.key(asked=candidates(self.shop, (3, 15), (0, 12), (0, 10), (0, 0))) == self.key()
+
+
+class TestTexts:
+    shop = catalogue()
+
+    def test_the_history_holds_nothing_that_is_up_for_judgment(self) -> None:
+        doubted = [(0, 0), (0, 10)]
+        seen = PairTexts(self.shop, candidates(self.shop, *doubted, (0, 12)), 20)
+        histories = {item: seen.prompt(0, item, "item").messages[1]["content"].split("<candidate")[0] for item in (0, 10, 12)}
+        assert len(set(histories.values())) == 1  # one prefix for all
+        assert "Swing amber" not in histories[0]
+        assert "Rose kelp" not in histories[0]
+        assert histories[0].count("<past") == 9 - 2
+
+    def test_leave_one_out_where_too_little_is_left(self) -> None:
+        own = [(0, item) for item in self.shop.train.item[self.shop.train.user == 0].tolist()]
+        seen = PairTexts(self.shop, candidates(self.shop, *own), 20)
+        for _, item in own:
+            history = seen.prompt(0, item, "item").messages[1]["content"].split("<candidate")[0]
+            assert self.shop.item_title[item] not in history
+            assert history.count("<past") == len(own) - 1
+            assert self.shop.item_title[item] not in seen.prompt(0, item, "user").messages[1]["content"].split("<candidate")[0]
+
+    def test_the_order_stays_when_items_come(self) -> None:
+        few = PairTexts(self.shop, candidates(self.shop, (0, 12)), 5).prompt(0, 12, "item").messages[1]["content"]
+        many = PairTexts(self.shop, candidates(self.shop, (0, 12)), 6).prompt(0, 12, "item").messages[1]["content"]
+        assert few.split("</history>")[0] in many
+
+    def test_the_views_rest_on_different_evidence(self) -> None:
+        seen = PairTexts(self.shop, candidates(self.shop, (0, 12)), 4)
+        profile = seen.prompt(0, 12, "user").messages[1]["content"].split("<candidate")[0]
+        history = seen.prompt(0, 12, "item").messages[1]["content"].split("<candidate")[0]
+        assert "Jazz (8)" in profile
+        shown = [title for title in self.shop.item_title if title in profile]
+        assert shown
+        assert not [title for title in shown if title in history]
+
+    def test_an_estimate_of_the_length_that_holds(self) -> None:
+        asked = candidates(self.shop, *[(user, item) for user in range(8) for item in range(20)])
+        seen = PairTexts(self.shop, asked, 20)
+        longest = max(
+            len(seen.prompt(user, item, view).messages[1]["content"]) for user in range(8) for item in range(20) for view in VIEWS
+        )
+        assert longest <= seen.longest()
+
+
+class TestBuiltin:
+    shop = catalogue()
+    stray, own, alien = (0, 10), (0, 0), (2, 12)
+
+    def judged(self, home: Home, store: Store, dataset: Dataset | None = None) -> pd.DataFrame:
+        data = dataset or self.shop
+        asked = candidates(data, self.stray, self.own, self.alien)
+        judges.run(store, data, asked, judges.make(SETTINGS, home.cache), SETTINGS)
+        return store.judgments("shop")
+
+    def test_a_stray_click_is_noisy_and_a_taste_is_kept(self, home: Home, store: Store) -> None:
+        rows = self.judged(home, store).pivot(index=["user_id", "item_id"], columns="view", values="rating")
+        assert rows.loc[("u0", "i0")].tolist() == ["High", "High"]
+        assert "High" not in rows.loc[("u0", "i10")].tolist()
+        found = labels.to_frame(self.shop, store.labels(self.shop)).set_index(["user_id", "item_id"])
+        assert found["label"].to_dict() == {
+            ("u0", "i0"): "hard positive",
+            ("u0", "i10"): "noisy positive",
+            ("u2", "i12"): "hard negative",
+        }
+        assert set(found["source"]) == {"builtin"}
+
+    def test_the_analysis_names_its_evidence(self, home: Home, store: Store) -> None:
+        rows = self.judged(home, store).set_index(["user_id", "item_id", "view"])
+        user, item = rows.loc[("u0", "i0", "user"), "analysis"], rows.loc[("u0", "i0", "item"), "analysis"]
+        assert "of 8 other chosen items (Swing" in user
+        assert any(word in user for word in ("Jazz", "jazz", "Trumpet"))
+        assert item.startswith("Most like Swing")
+        assert "of random pairs" in item
+        assert not rows["is_llm"].any()
+        assert set(rows["model"]) == {"built-in rater, not a language model"}
+
+    def test_the_rating_is_a_function_of_the_prompt(self, home: Home, store: Store) -> None:
+        rows = self.judged(home, store)
+        judge = BuiltinJudge(SETTINGS, home.cache)
+        for row in rows.itertuples():
+            prompt = Prompt(tuple(json.loads(row.prompt)), False)
+            assert judge.judge(Request(row.key, 0, 0, row.view, prompt)).rating == row.rating
+
+    def test_the_users_own_words_count(self, home: Home) -> None:
+        says = dataclasses.replace(self.shop, user_text=texts("Loves a garden.", *[""] * 7))
+        scores = []
+        for data in (self.shop, says):
+            judge = BuiltinJudge(SETTINGS, home.cache)
+            judge.prepare(data, asked := candidates(data, self.stray))
+            scores.append(json.loads(judge.prompt(0, 10, "user").messages[0]["content"]))
+            assert len(asked) == 1
+        assert scores[1]["score"] > scores[0]["score"]
+        assert scores[1]["said"] == ["Garden"]
+
+    def test_known_noise_is_no_input(self, home: Home) -> None:
+        told = dataclasses.replace(self.shop.train, truth=np.full(len(self.shop.train), Label.NOISY_POSITIVE, np.int8))
+        keys = set()
+        for train in (self.shop.train, told):
+            judge = BuiltinJudge(SETTINGS, home.cache)
+            judge.prepare(dataclasses.replace(self.shop, train=train), candidates(self.shop, self.stray))
+            keys.add(question_key(judge, judge.prompt(0, 10, "item")))
+        assert len(keys) == 1
+
+    def test_without_texts_it_says_that_it_cannot(self, home: Home, store: Store) -> None:
+        bare = {"item_title": self.shop.item_ids, "item_category": texts(*[""] * 20), "item_text": texts(*[""] * 20)}
+        with pytest.raises(Fatal, match="no texts"):
+            self.judged(home, store, dataclasses.replace(self.shop, **bare))
+
+    def test_texts_that_tell_nothing_are_no_ground(self, home: Home, store: Store) -> None:
+        same = dataclasses.replace(self.shop, item_title=texts(*["A thing"] * 20), item_category=texts(*["Thing"] * 20))
+        with pytest.raises(Fatal, match="only guess"):
+            self.judged(home, store, dataclasses.replace(same, item_text=texts(*["A thing"] * 20)))
+
+    def test_a_user_with_a_single_click(self, home: Home, store: Store) -> None:
+        train = pairs(*zip(self.shop.train.user[8:].tolist(), self.shop.train.item[8:].tolist(), strict=True), (0, 0))
+        kept = train.where((train.user != 0) | (train.item == 0))
+        data = dataclasses.replace(self.shop, train=kept)
+        judges.run(store, data, candidates(data, (0, 0)), judges.make(SETTINGS, home.cache), SETTINGS)
+        assert store.judgments("shop")["rating"].tolist() == ["Mid", "Mid"]
+        assert "nothing else" in store.judgments("shop")["analysis"][0]
+
+
+def test_the_cut_does_not_move_with_the_share_of_noise() -> None:
+    """Mixtures of the same two kinds: 10 % or 40 % strangers among the observed pairs, the cut stays between the kinds."""
+    draw = np.random.default_rng(0)
+
+    def sample(n: int, alike: float) -> dict[str, np.ndarray]:
+        kind = draw.random(n) < alike
+        return {view: np.stack([draw.normal(np.where(kind, 0.8, 0.2), 0.1), draw.random(n)], axis=1) for view in VIEWS}
+
+    for noise in (0.1, 0.4):
+        scale = Scale(random=sample(4000, 0.15), observed=sample(4000, 1 - noise))
+        scores = scale.scores({view: np.array([[0.4, 0.5], [0.6, 0.5]]) for view in VIEWS})
+        for view in VIEWS:
+            assert scores[view][0] < scale.high <= scores[view][1]
+
+
+@pytest.mark.parametrize("name", JUDGES.names())
+def test_every_judge_keeps_the_contract(name: str, home: Home) -> None:
+    judge = judges.make(JudgeSettings(judge=name, url="http://127.0.0.1:9"), home.cache)
+    assert judge.name == name
+    assert isinstance(judge.is_llm, bool)
+    assert judge.version
+    assert judge.model
+    json.dumps(judge.identity())
+    health = judge.check()
+    assert health.message
+    assert health.ok or health.hint
+    judge.close()
+
+
+def test_an_unknown_judge_lists_the_choices(home: Home) -> None:
+    with pytest.raises(SettingsError, match="builtin, ollama"):
+        judges.make(JudgeSettings(judge="oracle"), home.cache)
+
+
+def test_health_never_raises_for_a_missing_server() -> None:
+    health = judges.health(JudgeSettings(judge="ollama", url="http://127.0.0.1:9"))
+    assert not health.ok
+    assert "ollama serve" in health.hint
+    assert not judges.health(JudgeSettings(judge="ollama", url="ftp://x")).ok
+    assert judges.health(JudgeSettings()).ok
