@@ -58,6 +58,8 @@ def address(home: Home, tmp_path: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(timeout=20)
+    faults = log.read_text(errors="replace")
+    assert "Traceback" not in faults, faults[-4000:]
 
 
 def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
@@ -80,9 +82,3 @@ def page(browser: Browser) -> Iterator[Page]:
     expect.set_options(timeout=20_000)
     yield context.new_page()
     context.close()
-
-
-def settled(page: Page, timeout: float = 60_000) -> Page:
-    """Wait until the script has run and nothing is stale."""
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=timeout)
-    return page
