@@ -6,22 +6,22 @@ import pandas as pd
 
 from core.datasets import columns
 from core.datasets.files import Table
-from core.datasets.report import Problem
+from core.datasets.report import Problem, counted
 from core.datasets.sieve import Sieve
 from core.errors import DatasetError
 from core.records import Label
 from core.settings import ImportSettings
+
+TEXT_ROLES = ("title", "category", "text")
 
 
 def _keyed(table: Table, key: str, kind: str) -> Sieve:
     """A table of items or users with clean ids in column "id", one row per id."""
     sieve = Sieve(table)
     sieve.rows["id"], _ = columns.ids(table.frame[key].reset_index(drop=True))
-    sieve.drop(sieve.rows["id"] == "", "missing-id", f"{{n}} rows have no {kind} id and were left out.")
+    sieve.drop(sieve.rows["id"] == "", "missing-id", f"Left out {{n}} without an id of the {kind}.")
     again = sieve.rows["id"].duplicated()
-    sieve.drop(
-        again, "duplicate-id", f"{{n}} rows repeat an {kind} id of an earlier row and were left out.", sieve.rows["id"], "warning"
-    )
+    sieve.drop(again, "duplicate-id", f"Left out {{n}} repeating the id of an earlier {kind}.", sieve.rows["id"], "warning")
     return sieve
 
 
@@ -32,6 +32,19 @@ def _key_column(table: Table, role: str, settings: ImportSettings) -> str:
     return same if same in names else columns.guessed(names, role) or ("id" if "id" in names else names[0])
 
 
+def inline(table: Table, mapping: dict[str, str], settings: ImportSettings) -> Table | None:
+    """The item table that stands in the interactions themselves, row by row. A column is about the item when the settings
+    say so, or when its name does and it never changes for one item (a review's text does)."""
+    rest = [name for name in table.frame.columns if name not in mapping.values()]
+    roles = columns.mapped(rest, settings, TEXT_ROLES, table.file)
+    ids, frame = table.frame[mapping["item"]].str.strip(), table.frame
+    known = (ids != "").to_numpy() & ~ids.duplicated().to_numpy()
+    if not roles or len(frame) == known.sum():
+        roles = {role: column for role, column in roles.items() if getattr(settings, role)}
+    steady = [col for role, col in roles.items() if getattr(settings, role) or frame.groupby(ids)[col].nunique().max() == 1]
+    return Table(table.file, frame.loc[known, [mapping["item"], *steady]], table.lines[known], 0) if steady else None
+
+
 def items(table: Table | None, interactions: Sieve, settings: ImportSettings) -> tuple[pd.DataFrame, list[Problem]]:
     """The catalogue: all items of the table (they can be recommended, clicked or not) and those it lacks."""
     clicked = pd.Index(interactions.rows["item"].unique())
@@ -40,7 +53,7 @@ def items(table: Table | None, interactions: Sieve, settings: ImportSettings) ->
         key = _key_column(table, "item", settings)
         sieve = _keyed(table, key, "item")
         rest = [name for name in table.frame.columns if name != key]
-        mapping = columns.mapped(rest, settings, ("title", "category", "text"), table.file)
+        mapping = columns.mapped(rest, settings, TEXT_ROLES, table.file)
         frame = table.frame.reset_index(drop=True).loc[sieve.rows.index]
         cells = {role: frame[mapping[role]].str.strip() if role in mapping else "" for role in known.columns[1:]}
         known = pd.DataFrame({"id": sieve.rows["id"], **cells})
@@ -78,12 +91,12 @@ def _compare(sieve: Sieve, interactions: Sieve, used: pd.Index, known: pd.Series
         raise DatasetError(message, hint)
     if len(unknown):
         effect = "their ids serve as titles" if kind == "item" else "nothing is known about them"
-        message = f"{len(unknown):,} {kind}s of {interactions.file} are not in this table; {effect}."
+        message = f"Found no row here for {counted(len(unknown), kind)} of {interactions.file}: {effect}."
         sieve.say(f"unknown-{kind}", "warning", message, len(unknown), unknown[0])
     idle = known[~known.isin(used)]
     if len(idle):
-        effect = "they stay in the catalogue and can be recommended" if kind == "item" else "they were left out"
-        message = f"{len(idle):,} {kind}s of this table have no interaction; {effect}."
+        deed = "Kept in the catalogue, to be recommended," if kind == "item" else "Left out"
+        message = f"{deed} {counted(len(idle), kind)} of this table without any interaction."
         sieve.say(f"idle-{kind}", "note", message, len(idle), idle.iloc[0])
 
 
@@ -101,7 +114,8 @@ def truth(
     """Known labels of pairs, from a table of their own or else from the interactions' truth column."""
     rows = interactions.rows
     if table is None:
-        return (rows.loc[rows["truth"] != Label.CLEAN, ["user", "item", "truth"]] if "truth" in rows else None), []
+        labelled = rows[rows["positive"] & (rows["truth"] != Label.CLEAN)] if "truth" in rows else None
+        return (None if labelled is None else labelled[["user", "item", "truth"]]), []
     names = list(table.frame.columns)
     mapping = columns.mapped(names, ImportSettings(), ("user", "item", "truth"), table.file)
     columns.need_user_and_item(mapping, names, table.file)
@@ -116,15 +130,16 @@ def truth(
     sieve.drop(
         sieve.rows["truth"] == -1,
         "truth",
-        f"{{n}} rows have a truth that is none of {known}, and were left out.",
+        f"Left out {{n}} whose truth is none of {known}.",
         frame[mapping["truth"]],
     )
+    sieve.rows = sieve.rows[sieve.rows["truth"] != Label.CLEAN]  # as is every pair without a row
     strange = ~(sieve.rows["user"].isin(users["user"]) & sieve.rows["item"].isin(items["item"]))
-    sieve.drop(strange, "truth", "{n} rows are about unknown users or items and were left out.", severity="warning")
-    sieve.drop(sieve.rows.duplicated(["user", "item"]), "truth", "{n} rows repeat a pair and were left out.", severity="warning")
+    sieve.drop(strange, "truth", "Left out {n} about unknown users or items.", severity="warning")
+    sieve.drop(sieve.rows.duplicated(["user", "item"]), "truth", "Left out {n} repeating a pair.", severity="warning")
     positives = pd.MultiIndex.from_frame(rows.loc[rows["positive"], ["user", "item"]])
     observed = pd.MultiIndex.from_frame(sieve.rows[["user", "item"]]).isin(positives)
     missed = sieve.rows["truth"] == Label.MISSED_POSITIVE
-    message = "{n} rows call a pair missed that is a positive of the data, or noisy or hard that is not, and were left out."
+    message = "Left out {n} calling a pair missed that is a positive of the data, or noisy or hard that is not."
     sieve.drop(observed == missed, "truth", message, severity="warning")
-    return sieve.rows.loc[sieve.rows["truth"] != Label.CLEAN, ["user", "item", "truth"]].reset_index(drop=True), sieve.problems
+    return sieve.rows[["user", "item", "truth"]].reset_index(drop=True), sieve.problems

@@ -8,11 +8,13 @@ import pandas as pd
 from core import splits
 from core.datasets import catalogue, columns
 from core.datasets.formats import RawTables
-from core.datasets.report import ImportReport, Problem
+from core.datasets.report import ImportReport, Problem, counted, found
 from core.datasets.sieve import Sieve
 from core.errors import DatasetError
+from core.records import Label
 from core.settings import ImportSettings
 
+SPLIT_HINT = "A split is train, valid or test."
 ROLES = ("user", "item", "rating", "time", "split", "truth")
 
 
@@ -46,7 +48,7 @@ def check(raw: RawTables, settings: ImportSettings) -> tuple[Tables, ImportSetti
     _mark_positives(sieve, settings)
     _cut_to_core(sieve, settings.core)
     _split(sieve, settings)
-    items, item_problems = catalogue.items(raw.items, sieve, settings)
+    items, item_problems = catalogue.items(raw.items or catalogue.inline(table, mapping, settings), sieve, settings)
     users, user_problems = catalogue.users(raw.users, sieve, settings)
     truth, truth_problems = catalogue.truth(raw.truth, sieve, items, users)
     _look_at_splits(sieve)
@@ -57,59 +59,57 @@ def check(raw: RawTables, settings: ImportSettings) -> tuple[Tables, ImportSetti
 
 def _read_cells(sieve: Sieve, frame: pd.DataFrame, mapping: dict[str, str]) -> None:
     """The mapped columns with their meaning; rows with a cell that cannot be read are left out."""
-    frame = frame.reset_index(drop=True)
+    cells = {role: frame[column].reset_index(drop=True) for role, column in mapping.items()}
     for role in ("user", "item"):
-        sieve.rows[role], changes = columns.ids(frame[mapping[role]])
+        sieve.rows[role], changes = columns.ids(cells[role])
         for change in changes:
-            sieve.say("ids", "note", f"In column {mapping[role]!r} {change}.", 1)
+            sieve.say("ids", "note", f"Column {mapping[role]!r}: {change}.", 1)
     for role in ("user", "item"):
-        sieve.drop(sieve.rows[role] == "", "missing-id", f"{{n}} rows have no {role} id and were left out.")
+        sieve.drop(sieve.rows[role] == "", "missing-id", f"Left out {{n}} without a {role} id.")
     if "rating" in mapping:
-        cells = frame[mapping["rating"]]
-        sieve.rows["rating"] = columns.numbers(cells).astype(np.float32)[sieve.rows.index]
-        _refuse_all(sieve, "rating", mapping["rating"], cells, "Ratings must be numbers with a decimal point.")
-        sieve.drop(
-            sieve.rows["rating"].isna(),
-            "rating",
-            "{n} rows have a rating that is no number and were left out.",
-            cells[sieve.rows.index],
-        )
+        ratings = columns.ratings(cells["rating"])
+        _keep_readable(sieve, "rating", ratings, mapping["rating"], cells["rating"], "Ratings must be numbers such as 4 or 3.5.")
+        sieve.rows["rating"] = sieve.rows["rating"].astype(np.float32)
     if "time" in mapping:
-        cells = frame[mapping["time"]]
-        seconds, unit = columns.times(cells)
-        sieve.rows["time"] = seconds[sieve.rows.index]
-        _refuse_all(sieve, "time", mapping["time"], cells, "Times must be Unix seconds or dates such as 2024-01-31.")
-        sieve.drop(
-            sieve.rows["time"].isna(),
-            "time",
-            "{n} rows have a time that cannot be read and were left out.",
-            cells[sieve.rows.index],
-        )
+        seconds, unit = columns.times(cells["time"])
+        hint = "Times must be Unix seconds or dates such as 2024-01-31."
+        _keep_readable(sieve, "time", seconds, mapping["time"], cells["time"], hint)
         sieve.rows["time"] = sieve.rows["time"].astype(np.int64)
         if unit != "seconds":
             sieve.say("time", "note", f"The times in column {mapping['time']!r} were read as {unit}.", len(sieve.rows))
-    for role, words in (("split", columns.SPLIT_WORDS), ("truth", columns.TRUTH_WORDS)):
-        if role in mapping:
-            cells = frame[mapping[role]][sieve.rows.index]
-            sieve.rows[role] = columns.coded(cells, words)
-            known = ", ".join(word for word in words if word)
-            sieve.drop(
-                sieve.rows[role] == -1, role, f"{{n}} rows have a {role} that is none of {known}, and were left out.", cells
-            )
+    if "split" in mapping:
+        codes = columns.coded(cells["split"], columns.SPLIT_WORDS).astype(np.float64)
+        _keep_readable(sieve, "split", np.where(codes < 0, np.nan, codes), mapping["split"], cells["split"], SPLIT_HINT)
+        sieve.rows["split"] = sieve.rows["split"].astype(np.int8)
+    if "truth" in mapping:
+        _known_or_clean(sieve, columns.coded(cells["truth"], columns.TRUTH_WORDS), cells["truth"])
     if not len(sieve.rows):
-        raise DatasetError(f"No row of {sieve.file} can be used: {_reasons(sieve.problems)}", "Correct the file or the mapping.")
+        raise DatasetError(f"No row of {sieve.file} can be used. {_reasons(sieve.problems)}", "Correct the file or the mapping.")
 
 
-def _refuse_all(sieve: Sieve, role: str, column: str, cells: pd.Series, hint: str) -> None:
-    """Not one readable cell means the wrong column, not bad rows."""
-    if len(sieve.rows) and sieve.rows[role].isna().all():
-        example = cells[sieve.rows.index[0]]
-        hint += f" Without a {role}, give an empty {role} column."
-        raise DatasetError(f"No {role} in column {column!r} of {sieve.file} can be read, such as {example!r}.", hint)
+def _keep_readable(sieve: Sieve, role: str, values: np.ndarray, column: str, cells: pd.Series, hint: str) -> None:
+    """A column of numbers (n,), without the rows where it is NaN. Not one readable cell means a wrong column, not bad rows."""
+    sieve.rows[role] = values[sieve.rows.index]
+    bad, cells = sieve.rows[role].isna(), cells[sieve.rows.index]
+    if len(bad) and bad.all():
+        hint += f" To do without, map {role} to nothing ({role}=)."
+        raise DatasetError(f"No {role} in column {column!r} of {sieve.file} can be read, such as {cells.iloc[0]!r}.", hint)
+    sieve.drop(bad, role, f"Left out {{n}} with a {role} that cannot be read.", cells)
+
+
+def _known_or_clean(sieve: Sieve, codes: np.ndarray, cells: pd.Series) -> None:
+    """The truth column: it serves evaluation only, so a word that is not known costs no row."""
+    codes, cells = codes[sieve.rows.index], cells[sieve.rows.index]
+    strange = np.isin(codes, (-1, Label.MISSED_POSITIVE))  # an observed pair was not missed
+    sieve.rows["truth"] = np.where(strange, Label.CLEAN, codes).astype(np.int8)
+    if strange.any():
+        message = f"Took {{n}} as clean whose truth is none of {', '.join(columns.OBSERVED_TRUTHS)}."
+        lines = sieve.rows["line"].to_numpy()[strange]
+        sieve.problems.append(found("truth", "warning", sieve.file, message, lines, cells[strange].iloc[0]))
 
 
 def _reasons(problems: list[Problem]) -> str:
-    return " ".join(problem.message for problem in problems if problem.severity == "error") or "there is no row under the header."
+    return " ".join(problem.message for problem in problems if problem.severity == "error") or "There is none under the header."
 
 
 def _one_row_a_pair(sieve: Sieve) -> None:
@@ -117,11 +117,14 @@ def _one_row_a_pair(sieve: Sieve) -> None:
     rows = sieve.rows
     user, item = pd.factorize(rows["user"])[0], pd.factorize(rows["item"])[0]
     code = user.astype(np.int64) * (item.max() + 1) + item
+    if "split" in rows and (torn := int((rows.groupby(code)["split"].nunique() > 1).sum())):
+        message = f"Found {counted(torn, 'pair')} in more than one split, and kept one row of each."
+        sieve.say("leak", "warning", message, torn)
     keys = [rows[name].to_numpy() for name in ("line", "time", "rating") if name in rows]
     order = np.lexsort((*keys, code))
     again = np.zeros(len(rows), bool)
     again[order[:-1]] = code[order[:-1]] == code[order[1:]]
-    message = "{n} rows repeat a user and item of another row and were left out; the highest-rated was kept, then the latest."
+    message = "Left out {n} repeating the user and item of another; the highest-rated was kept, then the latest."
     sieve.drop(again, "duplicate", message, rows["user"] + ", " + rows["item"], severity="warning")
 
 
@@ -141,12 +144,8 @@ def _mark_positives(sieve: Sieve, settings: ImportSettings) -> None:
         )
     under = int((~sieve.rows["positive"]).sum())
     if under:
-        sieve.say(
-            "threshold",
-            "note",
-            f"{under:,} rows have a rating under {threshold:g}: they count as dislikes, not as positives.",
-            under,
-        )
+        message = f"Counted {counted(under, 'row')} with a rating under {threshold:g} as dislikes, not as positives."
+        sieve.say("threshold", "note", message, under)
 
 
 def _cut_to_core(sieve: Sieve, k: int) -> None:
@@ -155,14 +154,14 @@ def _cut_to_core(sieve: Sieve, k: int) -> None:
         return
     rows = sieve.rows
     positives = rows[rows["positive"]]
-    kept = positives[splits.k_core(pd.factorize(positives["user"])[0], pd.factorize(positives["item"])[0], k)]
+    user, item = pd.factorize(positives["user"])[0], pd.factorize(positives["item"])[0]
+    kept = positives[splits.k_core(user, item, k)]
     if not len(kept):
-        most = min(int(positives[side].value_counts().max()) for side in ("user", "item"))
-        raise DatasetError(
-            f"The {k}-core of {sieve.file} is empty.", f"Choose a core under {min(k, most + 1)}, or 0 to keep everything."
-        )
+        largest = next(smaller for smaller in range(k - 1, -1, -1) if splits.k_core(user, item, smaller).any())
+        message = f"No user and item of {sieve.file} keep {k} positives each ({k}-core)."
+        raise DatasetError(message, f"Choose a core of at most {largest}, or 0 to keep everything.")
     inside = rows["user"].isin(kept["user"].unique()) & rows["item"].isin(kept["item"].unique())
-    message = f"{{n}} rows belong to users or items with fewer than {k} positives ({k}-core) and were left out."
+    message = f"Left out {{n}} of users or items with fewer than {k} positives ({k}-core)."
     sieve.drop(~inside, "core", message, severity="warning")
 
 
@@ -201,5 +200,5 @@ def _look_at_splits(sieve: Sieve) -> None:
     trained = rows.loc[rows["split"] == splits.TRAIN, "user"].unique()
     cold = rows.loc[~rows["user"].isin(trained), "user"].unique()
     if len(cold):
-        message = f"{len(cold):,} users have positives in valid or test but none in train, so nothing can be learned about them."
+        message = f"Nothing can be learned about {counted(len(cold), 'user')} with positives in valid or test, but none in train."
         sieve.say("cold-user", "warning", message, len(cold), cold[0])

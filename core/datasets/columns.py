@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.datasets.report import counted
 from core.errors import DatasetError
 from core.records import Label
 from core.settings import ImportSettings
@@ -42,6 +43,7 @@ TRUTH_WORDS = {
     **{"noisy positive": Label.NOISY_POSITIVE, "hard": Label.HARD_POSITIVE, "hard positive": Label.HARD_POSITIVE},
     **{"missed": Label.MISSED_POSITIVE, "missed positive": Label.MISSED_POSITIVE},
 }
+OBSERVED_TRUTHS = tuple(word for word, label in TRUTH_WORDS.items() if word and label != Label.MISSED_POSITIVE)
 SPLIT_WORDS = {
     **{word: code for code, word in enumerate(SPLITS)},
     **{"training": 0, "validation": 1, "val": 1, "dev": 1, "testing": 2},
@@ -88,11 +90,11 @@ def need_user_and_item(mapping: dict[str, str], columns: Sequence[str], file: st
 def ids(cells: pd.Series) -> tuple[pd.Series, list[str]]:
     """Ids as text, "" where missing, and what was changed: spaces around them, and the ".0" of integers saved as decimals."""
     trimmed = cells.str.strip()
-    changes = [f"{n:,} values had spaces around them, which were removed"] if (n := int((trimmed != cells).sum())) else []
+    changes = [f"removed the spaces around {counted(n, 'value')}"] if (n := int((trimmed != cells).sum())) else []
     known = ~trimmed.str.lower().isin(MISSING)
     decimal = trimmed.str.fullmatch(r"-?\d+\.0+")
     if decimal.any() and (decimal | trimmed.str.fullmatch(r"-?\d+") | ~known).all():
-        changes.append(f"{int(decimal.sum()):,} whole numbers were written as decimals (7.0) and read as 7")
+        changes.append(f"read {counted(int(decimal.sum()), 'whole number')} written as decimals (7.0) as 7")
         trimmed = trimmed.mask(decimal, trimmed.str.split(".").str[0])
     return trimmed.where(known, ""), changes
 
@@ -101,6 +103,11 @@ def numbers(cells: pd.Series) -> np.ndarray:
     """float64 (n,), NaN where a cell is no finite number."""
     values = pd.to_numeric(cells.str.strip(), errors="coerce").to_numpy(np.float64, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def ratings(cells: pd.Series) -> np.ndarray:
+    """Like numbers, but 3,5 is 3.5."""
+    return numbers(cells.mask(cells.str.fullmatch(r"\s*-?\d+,\d+\s*"), cells.str.replace(",", ".")))
 
 
 def times(cells: pd.Series) -> tuple[np.ndarray, str]:

@@ -101,32 +101,32 @@ def _checked(data: bytes, path: Path) -> bytes:
 
 
 def _utf8(data: bytes, path: Path, encoding: str | None) -> tuple[bytes, tuple[Problem, ...]]:
-    """The text as UTF-8 with line ends of one kind, and a note when its encoding was guessed."""
+    """The text as UTF-8 with line ends of one kind, and a warning when its encoding was guessed."""
     problems: tuple[Problem, ...] = ()
-    encoding = encoding or _known_encoding(data)
     if encoding is None:
-        best = from_bytes(data[:SAMPLE_BYTES]).best()
-        encoding = best.encoding if best else "cp1252"
-        message = f"The text is not UTF-8; it was read as {encoding}. Save it as UTF-8 if letters look wrong."
-        problems = (about("encoding", "warning", path.name, message, 1),)
-    try:
-        data = data.decode(encoding).encode() if encoding != "utf-8" else data
-    except UnicodeDecodeError:  # the sample looked like something that the rest is not; this one never fails
-        data = data.decode("latin-1").encode()
+        encoding, sure = _encoding(data)
+        if not sure:
+            message = f"The text is not UTF-8; it was read as {encoding}. Save it as UTF-8 if letters look wrong."
+            problems = (about("encoding", "warning", path.name, message, 1),)
+    if encoding != "utf-8":
+        data = data.decode(encoding, "replace").encode()
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), problems
 
 
-def _known_encoding(data: bytes) -> str | None:
-    """The encoding that the bytes themselves prove."""
+def _encoding(data: bytes) -> tuple[str, bool]:
+    """The encoding, and whether the bytes themselves prove it."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
+        return "utf-16", True
     if data.startswith(b"\xef\xbb\xbf"):
-        return "utf-8-sig"
+        return "utf-8-sig", True
     try:
         data.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    return "utf-8"
+    except UnicodeDecodeError as error:
+        sample = data[max(0, error.start - SAMPLE_BYTES // 2) : error.start + SAMPLE_BYTES // 2]
+        best = from_bytes(sample).best()
+        western = best is None or str(best) == sample.decode("cp1252", "replace")  # a tie goes to the commonest
+        return ("cp1252" if western else best.encoding), False
+    return "utf-8", True
 
 
 def _header(text: bytes, path: Path, delimiter: str | None) -> tuple[list[str], str]:
@@ -176,8 +176,8 @@ def _parsed(
     rejected = [(line, row) for line, row in zip(wrong_lines, wrong, strict=True) if row.text.strip()]
     if rejected:
         first = rejected[0][1]
-        message = "{n} lines do not have the " + str(first.expected_columns) + " fields of the header and were left out."
-        message = message if header else message.replace("the header", "this format")
+        source = "the header" if header else "this format"
+        message = f"Left out {{n}} without the {first.expected_columns} fields of {source}."
         problems += (found("fields", "error", file, message, [line for line, _ in rejected], first.text),)
     frame = table.filter(pa.array(filled)).to_pandas()
     return Table(file, frame, lines[filled], len(frame) + len(rejected), problems)
@@ -214,8 +214,8 @@ def _parquet(path: Path) -> Table:
         table = pq.read_table(path)
         columns = {name: _as_text(table[name]) for name in table.column_names}
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DatasetError(f"{path.name} is not a readable Parquet file: {reason}", "Write or download it again.") from error
+        hint = "It may be cut off, or of another kind: write or download it again."
+        raise DatasetError(f"{path.name} is not a readable Parquet file.", hint) from error
     frame = pa.table({name: column for name, column in columns.items() if column is not None}).to_pandas()
     return Table(path.name, frame, np.arange(1, len(frame) + 1), len(frame))
 

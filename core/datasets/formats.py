@@ -112,14 +112,17 @@ class WinnowFolder:
 
 def format_of(path: Path) -> str:
     """The name of the format that a path plainly has; DatasetError with what was looked for otherwise."""
-    if not path.exists():
-        raise DatasetError(f"{path} does not exist.", "Check the path.")
-    for name in FORMATS.names():
-        if FORMATS[name]().matches(path):
-            return name
-    inside = sorted(entry.name for entry in path.iterdir())[:8] if path.is_dir() else []
+    try:
+        if not path.exists():
+            raise DatasetError(f"{path} does not exist.", "Check the path.")
+        for name in FORMATS.names():
+            if FORMATS[name]().matches(path):
+                return name
+        inside = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))[:8] if path.is_dir() else []
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror or error}.", "Check your permissions.") from error
     raise DatasetError(
-        f"The folder {path} has no known layout; it holds {', '.join(inside) or 'nothing'}.",
+        f"{path} has no known layout; it holds {', '.join(inside) or 'nothing'}.",
         "Choose a MovieLens 100K folder (u.data), a folder with interactions.csv, or one table file.",
     )
 

@@ -58,15 +58,20 @@ def _told(problem: Problem) -> str:
 def found(
     kind: str, severity: Severity, file: str, message: str, lines: np.ndarray | Sequence[int], example: object = ""
 ) -> Problem:
-    """A Problem about these lines: `{n}` in the message becomes their number."""
-    count = len(lines)
+    """A Problem about these lines: `{n}` in the message becomes "1 row", "2 rows" ..."""
     shown = tuple(int(line) for line in lines[:LINES_SHOWN])
-    return Problem(kind, severity, file, count, shown, message.format(n=f"{count:,}"), clipped(str(example)))
+    message = message.replace("{n}", counted(len(lines), "row"))
+    return Problem(kind, severity, file, len(lines), shown, message, clipped(str(example)))
 
 
 def about(kind: str, severity: Severity, file: str, message: str, count: int, example: object = "") -> Problem:
     """A Problem that concerns no lines in particular."""
     return Problem(kind, severity, file, count, (), message, clipped(str(example)))
+
+
+def counted(n: int, thing: str) -> str:
+    """ "1 row", "2,000 rows"."""
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
 
 
 def clipped(text: str, length: int = 80) -> str:
