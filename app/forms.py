@@ -35,21 +35,26 @@ def settings_form(
 def fill(model: type[Settings], prefix: str, values: Mapping[str, Any]) -> None:
     """Set all widgets of a form: to `values` where given, else to the defaults (a preset was picked)."""
     for name, field in model.model_fields.items():
-        st.session_state[f"{prefix}_{name}"] = values.get(name, field.default)
+        st.session_state[f"{prefix}_{name}"] = _initial(field, values.get(name, field.default))
+
+
+def _initial(field: FieldInfo, value: Any) -> Any:
+    """A text widget knows no None; its empty text means the same."""
+    return "" if value is None and _kind(field)[0] is str else value
 
 
 def _field(model: type[Settings], name: str, prefix: str, choices: Choices) -> Any:
     field = model.model_fields[name]
     key = f"{prefix}_{name}"
-    value = st.session_state.setdefault(key, field.default)
     label = field.title or name.replace("_", " ").capitalize()
     kind, optional = _kind(field)
     known = choices.get(name) or ({option: str(option) for option in get_args(kind)} if get_origin(kind) is Literal else None)
+    value = st.session_state.setdefault(key, field.default if known else _initial(field, field.default))
     common: dict[str, Any] = {"key": key, "help": field.description, "persist_state": "session"}
     if known:
         shown = {_NONE if option is None else option: words for option, words in known.items()}
         if value not in shown:
-            st.session_state[key] = _NONE if value is None and _NONE in shown else next(iter(shown))
+            st.session_state[key] = _NONE if value in (None, "") and _NONE in shown else next(iter(shown))
         chosen = st.selectbox(label, list(shown), format_func=lambda option: shown[option], **common)
         return None if chosen == _NONE else chosen
     if kind is bool:

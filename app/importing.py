@@ -17,6 +17,7 @@ from core.datasets.formats import format_of
 from core.errors import DatasetError
 from core.settings import ImportSettings
 
+_ROUND = "import_round"  # an uploader is emptied by giving it another key
 UPLOAD, FOLDER, ON_DISK = "Upload files", "Upload a folder", "A path on this computer"
 ROLES = {"path": "Interactions", "items": "Items, with titles", "users": "Users"}
 FIRST = ("user", "item", "rating", "threshold", "time", "split")
@@ -106,7 +107,9 @@ def _uploaded(folder: bool) -> Source | None:
     """Uploads live in memory and end with the page, so they are put aside as files at once."""
     multiple: Any = "directory" if folder else True
     label = "The folder" if folder else "Interactions, and perhaps tables of items and users"
-    files = st.file_uploader(label, accept_multiple_files=multiple, key="import_folder" if folder else "import_files")
+    key = "import_folder" if folder else "import_files"
+    with st.container(key=key):
+        files = st.file_uploader(label, accept_multiple_files=multiple, key=f"{key}_{st.session_state.get(_ROUND, 0)}")
     if not files:
         return None
     paths = _put_aside(files)
@@ -169,6 +172,7 @@ def _check(source: Source) -> None:
         with st.spinner("Writing the dataset"):
             info = datasets.commit(state.home(), dataclasses.replace(draft, name=name), replace=replace)
         forget()
+        st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
         _open(info.name, f"{info.name} is imported: {info.interactions:,} positive interactions.")
 
 

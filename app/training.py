@@ -19,7 +19,7 @@ from core.settings import TRAIN_PRESETS, TrainSettings
 FIRST = ("labels", "epochs", "dim", "layers", "lr", "seed")
 SHOWN = ("recall@20", "ndcg@20")
 PRESET = "train_preset"
-_TAKEN = "labels_from_address"
+_TAKEN, _SHOWN = "labels_from_address", "show_from_address"
 
 
 def settings_form(dataset: str) -> dict[str, Any]:
@@ -91,8 +91,11 @@ def _estimate(dataset: str, settings: TrainSettings) -> float | None:
 
 def choose(found: list[Run]) -> Run:
     """The training to look at: what is at work, what was just started, or what the address names."""
-    wanted = st.session_state.get(state.WATCHED)
     known = {run.id: run for run in found}
+    asked = st.query_params.get("show")
+    if asked in known and st.session_state.get(_SHOWN) != asked:  # once, so that the selection stays free
+        st.session_state[_SHOWN] = st.session_state[state.WATCHED] = asked
+    wanted = st.session_state.get(state.WATCHED)
     working = next((run for run in found if run.state.active), None)
     if wanted not in known:
         st.session_state[state.WATCHED] = working.id if working else state.run_id() if state.run_id() in known else found[0].id

@@ -4,10 +4,10 @@ import streamlit as st
 
 from app import judging, loop, state, widgets
 
-data = widgets.need_dataset()
 widgets.title(
     "Judge", "Pick the pairs that the model doubts, ask a judge in two views whether each is relevant, and freeze the labels."
 )
+data = widgets.need_dataset()
 
 find, ask, freeze = st.columns(3, gap="small")
 with find, st.container(border=True, height="stretch", key="step_find"):

@@ -2,8 +2,8 @@
 
 from app import comparing, loop, widgets
 
-data = widgets.need_dataset()
 widgets.title("Compare", "Did it help? The same test users, ranked by two trainings, with the uncertainty of the difference.")
+data = widgets.need_dataset()
 chosen = comparing.choose(data.name)
 if chosen is None:
     with widgets.empty(

@@ -4,8 +4,8 @@ import streamlit as st
 
 from app import exploring, loop, state, widgets
 
-data = widgets.need_dataset()
 widgets.title("Explore", "What is in the dataset, and whether it is sound enough to learn from.")
+data = widgets.need_dataset()
 run = state.run_id()
 
 overview, users, items, interactions = st.tabs(

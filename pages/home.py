@@ -62,7 +62,7 @@ if unfinished:
         with st.container(horizontal=True, vertical_alignment="center"):
             widgets.state_badge(run)
             st.markdown(f"{KINDS[run.kind]} · {words.when(run.created)}")
-            navigation.link(work.PAGE_OF[run.kind], "Open")
+            navigation.link(work.PAGE_OF[run.kind], "Open", show=run.id)
 
 with st.expander("Add another dataset", icon=":material/add:", key="add_dataset"):
     importing.add_dataset()

@@ -4,8 +4,8 @@ import streamlit as st
 
 from app import loop, lossview, state, widgets
 
-data = widgets.need_dataset()
 widgets.title("Losses", "A high loss can mean a misclick or a rare true taste. See how far the loss alone can tell them apart.")
+data = widgets.need_dataset()
 run = widgets.need_training(data)
 widgets.stale(run, data)
 

@@ -4,8 +4,8 @@ import streamlit as st
 
 from app import deciding, loop, pairview, state, widgets
 
-data = widgets.need_dataset()
 widgets.title("Pair", "Is this item relevant to this user? Look at both, at the judge's two views and at the loss, and decide.")
+data = widgets.need_dataset()
 pair = pairview.choose(data)
 if pair is None:
     loop.show_next("pair", data)

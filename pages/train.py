@@ -4,8 +4,8 @@ import streamlit as st
 
 from app import loop, state, training, widgets, work
 
-data = widgets.need_dataset()
 widgets.title("Train", "A recommender learns from the clicks, and the loss of every click is recorded on the way.")
+data = widgets.need_dataset()
 
 form, view = st.columns([1, 2], gap="medium")
 with form, st.container(border=True):

@@ -1,0 +1,225 @@
+"""What people do on the pages: decide, take back, freeze, train, import."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import datasets, jobs, runs
+from core.artifacts import Home
+from core.records import Dataset, Label, LabelSet, Source
+from core.runs import State
+from core.store import Store
+from tests.pages.helpers import NAME, said, sound
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def data(ready: Home) -> Dataset:
+    return datasets.load(ready, NAME)
+
+
+def judged_pair(home: Home, data: Dataset, label: Label = Label.NOISY_POSITIVE) -> tuple[str, str]:
+    labels = Store.open(home).labels(data)
+    row = (labels.label == label).argmax()
+    return str(data.user_ids[labels.user[row]]), str(data.item_ids[labels.item[row]])
+
+
+def label_of(home: Home, data: Dataset, pair: tuple[str, str]) -> tuple[int, int]:
+    labels: LabelSet = Store.open(home).labels(data)
+    row = ((data.user_ids[labels.user] == pair[0]) & (data.item_ids[labels.item] == pair[1])).argmax()
+    return int(labels.label[row]), int(labels.source[row])
+
+
+def press(page: AppTest, answer: str, pair: tuple[str, str]) -> AppTest:
+    return sound(page.button(key=f"decide_{answer}:{pair[0]}:{pair[1]}").click().run())
+
+
+def test_a_decision_overrides_the_judge_and_undo_brings_it_back(ready: Home, data: Dataset, open_page: Open) -> None:
+    pair = judged_pair(ready, data)
+    page = open_page("pair", user=pair[0], item=pair[1])
+    page.text_input(key="annotator").set_value("ada").run()
+    page.text_input(key="note").set_value("knows the author").run()
+    press(page, "yes", pair)
+    assert label_of(ready, data, pair) == (Label.HARD_POSITIVE, Source.HUMAN)
+    [decision] = Store.open(ready).decisions(NAME, *pair)
+    assert (decision.annotator, decision.note, decision.saw_judge) == ("ada", "knows the author", True)
+    assert page.text_input(key="note").value == ""
+    sound(page.button(key=f"undo:{decision.id}").click().run())
+    assert label_of(ready, data, pair) == (Label.NOISY_POSITIVE, Source.BUILTIN)
+    assert len(Store.open(ready).decisions(NAME, *pair)) == 2
+
+
+def test_a_decision_that_somebody_was_first_with_is_not_written_over(ready: Home, data: Dataset, open_page: Open) -> None:
+    pair = judged_pair(ready, data)
+    page = open_page("pair", user=pair[0], item=pair[1])
+    Store.open(ready).decide(NAME, [pair], "no", annotator="bob")  # in another tab, after this one was drawn
+    press(page, "yes", pair)
+    assert [row.annotator for row in Store.open(ready).decisions(NAME, *pair)] == ["bob"]
+    assert "bob was first" in page.toast[0].value
+    press(page, "yes", pair)  # now it has been seen
+    assert label_of(ready, data, pair) == (Label.HARD_POSITIVE, Source.HUMAN)
+    assert "bob says not relevant" in page.warning[0].value
+
+
+def test_blind_hides_the_judge_until_decided(ready: Home, data: Dataset, open_page: Open) -> None:
+    pair = judged_pair(ready, data)
+    page = open_page("pair", user=pair[0], item=pair[1])
+    assert "The judge's two views" in said(page)
+    page.toggle(key="blind").set_value(True).run()
+    assert "The judge's two views" not in said(page)
+    press(page, "no", pair)
+    assert "The judge's two views" in said(page)
+    assert not Store.open(ready).decisions(NAME, *pair)[0].saw_judge
+
+
+def test_without_a_name_nobody_decides(ready: Home, data: Dataset, open_page: Open) -> None:
+    pair = judged_pair(ready, data)
+    page = open_page("pair", user=pair[0], item=pair[1])
+    page.text_input(key="annotator").set_value(" ").run()
+    assert page.button(key=f"decide_yes:{pair[0]}:{pair[1]}").disabled
+
+
+def test_unknown_pairs_are_named(ready: Home, data: Dataset, open_page: Open) -> None:
+    page = open_page("pair", user=str(data.user_ids[0]), item="no such book")
+    assert "has no item" in page.warning[0].value
+
+
+def test_text_of_data_is_never_markdown(home: Home, open_page: Open) -> None:
+    evil = "![x](http://evil/a.png) <b>bold</b> **loud** :red[red] $x$"
+    folder = home.path.parent
+    rows = [(f"u{u}", f"i{(u * 7 + k) % 20}") for u in range(30) for k in range(6)]
+    pd.DataFrame(rows, columns=["user", "item"]).to_csv(folder / "clicks.csv", index=False)
+    pd.DataFrame({"item": [f"i{n}" for n in range(20)], "title": evil, "text": evil}).to_csv(folder / "things.csv", index=False)
+    datasets.import_path(home, folder / "clicks.csv", name=NAME, items=folder / "things.csv")
+    data = datasets.load(home, NAME)
+    user, item = data.user_ids[data.train.user[0]], data.item_ids[data.train.item[0]]
+    Store.open(home).decide(NAME, [(user, item)], "yes", annotator=evil, note=evil)
+    for page in (open_page("pair", user=user, item=item), open_page("explore", part="Interactions"), open_page("board")):
+        assert not [element.value for element in (*page.markdown, *page.caption) if "evil/a.png" in str(element.value)]
+        assert any(evil in str(element.value) for element in page.text)
+
+
+def test_labels_are_frozen_once(ready: Home, data: Dataset, open_page: Open) -> None:
+    page = open_page("board")
+    assert page.button(key="freeze").disabled  # nothing has changed since v1
+    Store.open(ready).decide(NAME, [judged_pair(ready, data)], "yes", annotator="ada")
+    page = open_page("board")
+    page.text_input(key="freeze_note").set_value("after review").run()
+    sound(page.button(key="freeze").click().run())
+    versions = Store.open(ready).versions(NAME)
+    assert versions[["version", "note"]].iloc[0].tolist() == ["v2", "after review"]
+    assert page.button(key="freeze").disabled
+
+
+def finish(home: Home, kind: str) -> runs.Run:
+    end = time.monotonic() + 60
+    while (run := runs.listing(home, NAME, kind)[0]).state.active and time.monotonic() < end:
+        time.sleep(0.2)
+    return run
+
+
+def test_a_training_is_started_from_the_form_and_ends_on_the_page(ready: Home, open_page: Open) -> None:
+    page = open_page("train", labels="v1")
+    page.button_group(key="train_preset").set_value("quick").run()
+    for name, value in (("epochs", 4), ("min_epochs", 2), ("dim", 6), ("seed", 5)):
+        page.number_input(key=f"train_{name}").set_value(value)
+    page.run()
+    assert any("--epochs 4" in code.value and "--labels v1" in code.value for code in page.code)
+    sound(page.button(key="start_training").click().run())
+    run = finish(ready, "train")
+    assert run.state is State.DONE
+    chosen = ("epochs", "min_epochs", "dim", "seed", "layers", "labels")
+    assert [run.settings[name] for name in chosen] == [4, 2, 6, 5, 2, "v1"]
+    shown = {metric.label: metric.value for metric in sound(page.run()).metric}
+    assert shown["Test Recall@20"] == f"{run.metrics['test']['recall@20']:.4f}"
+
+
+def test_settings_that_contradict_are_said_before_the_start(ready: Home, open_page: Open) -> None:
+    page = open_page("train")
+    page.number_input(key="train_epochs").set_value(10).run()  # min_epochs stays at 60
+    assert any("min" in error.value and "10" in error.value for error in page.error)
+
+
+def test_a_dead_training_can_be_resumed_here(ready: Home, open_page: Open) -> None:
+    folder = jobs.create(ready, "train", NAME, {"epochs": 3, "min_epochs": 1, "dim": 4, "device": "cpu"})
+    folder.update(state=State.RUNNING, pid=2**22 + 1, pid_started=1.0)
+    page = open_page("train", show=folder.id)
+    assert "ended before it was done" in page.warning[0].value
+    sound(page.button(key="resume_train").click().run())
+    assert finish(ready, "train").state is State.DONE
+
+
+def test_candidates_and_judge_are_started_from_their_forms(ready: Home, open_page: Open) -> None:
+    page = open_page("board")
+    page.number_input(key="find_budget").set_value(30).run()
+    page.selectbox(key="find_encoder").set_value("tfidf").run()
+    sound(page.button(key="find_candidates").click().run())
+    assert finish(ready, "candidates").result["n"] == 30
+    page = open_page("board")
+    page.selectbox(key="judge_encoder").set_value("tfidf").run()
+    sound(page.button(key="judge_candidates").click().run())
+    assert finish(ready, "judge").state is State.DONE
+
+
+def test_without_ollama_the_builtin_rater_is_offered(ready: Home, open_page: Open) -> None:
+    page = open_page("board")
+    assert "no language model" in said(page)
+    page.selectbox(key="judge_judge").set_value("ollama").run()
+    page.text_input(key="judge_url").set_value("http://127.0.0.1:9").run()
+    assert page.button(key="judge_candidates").disabled
+    assert "ollama serve" in said(page)
+    sound(page.button(key="use_builtin").click().run())
+    assert not page.button(key="judge_candidates").disabled
+
+
+def write_clicks(folder: Path) -> Path:
+    rows = [(f"u{u}", f"i{(u * 7 + k) % 20}", 1 + (u + k) % 5) for u in range(30) for k in range(6)]
+    path = folder / "clicks.csv"
+    pd.DataFrame(rows, columns=["who", "item", "stars"]).to_csv(path, index=False)
+    return path
+
+
+def test_a_file_is_checked_before_it_is_imported(home: Home, open_page: Open) -> None:
+    path = write_clicks(home.path.parent)
+    page = open_page()
+    page.button_group(key="import_where").set_value("A path on this computer").run()
+    page.text_input(key="import_path").set_value(str(path)).run()
+    assert any("user" in error.value for error in page.error)  # no column is plainly the user
+    page.selectbox(key="import_user").set_value("who").run()
+    page.number_input(key="import_threshold").set_value(3.0).run()
+    assert "180 of 180 rows" in said(page)
+    assert datasets.listing(home) == []
+    page.text_input(key="import_name").set_value("mine").run()
+    sound(page.button(key="import_commit").click().run())
+    [info] = datasets.listing(home)
+    assert (info.name, info.threshold, info.users) == ("mine", 3.0, 30)
+    assert page.selectbox(key="ctx_dataset").value == "mine"
+
+
+def test_bad_files_end_in_one_sentence(home: Home, open_page: Open) -> None:
+    empty = home.path.parent / "empty.csv"
+    empty.write_text("")
+    page = open_page()
+    page.button_group(key="import_where").set_value("A path on this computer").run()
+    for path in (str(empty), "/no/such/file.csv"):
+        sound(page.text_input(key="import_path").set_value(path).run())
+        assert len(page.error) == 1
+        assert not [button for button in page.button if button.key == "import_commit"]
+    assert datasets.listing(home) == []
+
+
+def test_uploads_are_put_aside_and_thrown_away_after_the_import(home: Home, open_page: Open) -> None:
+    content = write_clicks(home.path.parent).read_bytes().replace(b"who", b"user")
+    titles = b"item,title\n" + b"".join(f"i{n},Thing {n}\n".encode() for n in range(20))
+    page = open_page()
+    files = [("interactions.csv", content, "text/csv"), ("items.csv", titles, "text/csv")]
+    page.file_uploader(key="import_files_0").set_value(files).run()
+    sound(page.button(key="import_commit").click().run())
+    [info] = datasets.listing(home)
+    assert datasets.load(home, info.name).item_title[0].startswith("Thing")
+    assert list((home.cache / "uploads").iterdir()) == []

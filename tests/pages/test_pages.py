@@ -1,0 +1,134 @@
+"""Every page on an empty and on a filled home, by links, and what its numbers say."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import compare, datasets, runs
+from core.artifacts import Home
+from core.records import Label
+from core.settings import DemoSettings
+from core.store import Store
+from tests.pages.helpers import NAME, TRAIN, carry_out, said
+
+Open = Callable[..., AppTest]
+PAGES = {
+    "home": "Winnow",
+    "explore": "Explore",
+    "pair": "Pair",
+    "train": "Train",
+    "losses": "Losses",
+    "board": "Judge",
+    "compare": "Compare",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_empty_home_says_what_to_do(name: str, home: Home, open_page: Open) -> None:
+    page = open_page(name)
+    assert page.title[0].value == PAGES[name]
+    if name == "home":
+        assert page.button(key="load_demo")
+    else:
+        assert "No dataset yet" in said(page)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_filled_home_has_every_page_and_says_what_is_next(name: str, ready: Home, open_page: Open) -> None:
+    page = open_page(name)
+    assert page.title[0].value == PAGES[name]
+    assert "**Next**" in said(page)
+    assert not page.error
+
+
+def test_the_demo_is_loaded_by_one_click(home: Home, open_page: Open) -> None:
+    page = open_page()
+    page.button(key="load_demo").click().run()
+    [info] = datasets.listing(home)
+    assert {metric.label: metric.value for metric in page.metric}["Training clicks"] == f"{info.train:,}"
+    assert "train a plain model" in said(page)
+
+
+def test_tiles_on_home_count_labels(ready: Home, open_page: Open) -> None:
+    data = datasets.load(ready, NAME)
+    labels = Store.open(ready).labels(data)
+    shown = {metric.label: metric.value for metric in open_page().metric}
+    assert shown["Hard positives"] == f"{(labels.label == Label.HARD_POSITIVE).sum():,}"
+    assert shown["Noisy positives"] == f"{(labels.label == Label.NOISY_POSITIVE).sum():,}"
+    assert shown["Training clicks"] == f"{len(data.train):,}"
+
+
+def test_links_choose_dataset_and_training(ready: Home, open_page: Open) -> None:
+    datasets.import_demo(ready, DemoSettings(users=60, items=50, interactions=600), "other")
+    older = runs.listing(ready, NAME, "train")[-1]
+    page = open_page("losses", dataset=NAME, run=older.id)
+    assert page.selectbox(key="ctx_dataset").value == NAME
+    assert page.selectbox(key="ctx_run").value == older.id
+    page = open_page("explore", dataset="other")
+    assert page.selectbox(key="ctx_dataset").value == "other"
+    page = open_page("explore", dataset="gone")
+    assert "There is no dataset" in page.warning[0].value
+
+
+def test_the_threshold_says_what_it_would_drop_and_how_right_that_is(ready: Home, open_page: Open) -> None:
+    data = datasets.load(ready, NAME)
+    run = runs.newest_trained(ready, NAME)
+    losses = runs.folder(ready, run.id).losses()
+    truth = {(u, i): t for u, i, t in zip(data.train.user, data.train.item, data.train.truth, strict=True)}
+    noisy = np.array([truth.get(pair, 0) == Label.NOISY_POSITIVE for pair in zip(losses["user"], losses["item"], strict=True)])
+    page = open_page("losses")
+    page.slider(key="drop").set_value(30.0).run()
+    above = losses["mean"].astype(float) > np.quantile(losses["mean"], 0.7)
+    assert f"would take {above.sum():,} of {len(above):,} clicks" in said(page)
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown["Precision"] == f"{noisy[above].mean():.0%}"
+    assert shown["Recall"] == f"{above[noisy].mean():.0%}"
+
+
+def test_without_truth_no_precision_is_claimed(home: Home, open_page: Open, tmp_path: object) -> None:
+    table = pd.DataFrame({"user": np.repeat(np.arange(30), 8), "item": np.random.default_rng(0).integers(0, 25, 240)})
+    path = home.path.parent / "clicks.csv"
+    table.drop_duplicates().to_csv(path, index=False)
+    datasets.import_path(home, path, name=NAME)
+    carry_out(home, "train", **TRAIN)
+    page = open_page("losses")
+    assert "Nothing is known about the true noise" in said(page)
+    assert "Precision" not in {metric.label for metric in page.metric}
+
+
+def test_explore_filters_by_address(ready: Home, open_page: Open) -> None:
+    data = datasets.load(ready, NAME)
+    user = str(data.user_ids[data.train.user[0]])
+    page = open_page("explore", part="Interactions", user=user, split="train")
+    expected = int((data.train.user == data.train.user[0]).sum())
+    assert f"{expected:,} interactions" in said(page)
+    page = open_page("explore", part="Interactions", user="nobody")
+    assert "no such user or item" in said(page)
+    page = open_page("explore", part="Users", find_user=user)
+    assert "1 users, the most active first" in said(page)
+
+
+def test_judged_pairs_are_filtered_by_address(ready: Home, open_page: Open) -> None:
+    labels = Store.open(ready).labels(datasets.load(ready, NAME))
+    noisy = int((labels.label == Label.NOISY_POSITIVE).sum())
+    assert f"{noisy:,} of {len(labels):,} pairs" in said(open_page("board", label="noisy positive"))
+    assert f"{len(labels):,} of {len(labels):,} pairs" in said(open_page("board", source="built-in rater"))
+
+
+def test_comparison_shows_what_compare_computes(ready: Home, open_page: Open) -> None:
+    b, a = (run.id for run in runs.listing(ready, NAME, "train"))
+    expected = compare.compare(ready, a, b).metrics["recall@20"]
+    page = open_page("compare")
+    shown = {metric.label: (metric.value, metric.delta) for metric in page.metric}
+    assert shown["Recall@20 of B"] == (f"{expected.b:.4f}", f"{expected.delta:+.4f}")
+    assert f"{expected.low:+.4f} to {expected.high:+.4f}" in said(page)
+    assert not page.warning  # only the labels differ
+    assert open_page("compare", a=b, b=a).selectbox(key="compare_a").value == b
+
+
+def test_comparison_warns_when_more_than_labels_differs(ready: Home, open_page: Open) -> None:
+    carry_out(ready, "train", **TRAIN | {"dim": 4}, labels="v1")
+    assert "dim" in open_page("compare").warning[0].value
