@@ -6,10 +6,10 @@ PORT ?= 8501
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: app test lint bench clean
+.PHONY: app test bench clean
 
 app: $(VENV)/.installed
-	$(RUN) -m core datasets --json | grep -q '"name"' || $(RUN) -m core demo
+	@$(RUN) -m core datasets --json | grep -q '"name"' || $(RUN) -m core demo
 	$(RUN) -m streamlit run app/main.py --server.port $(PORT)
 
 test: $(VENV)/.installed
@@ -22,6 +22,7 @@ bench: $(VENV)/.installed
 # torch first: its CPU build has a version of its own, which the pinned list then accepts
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Winnow needs Python 3.11 or newer")'
+	@echo "Installing into $(VENV), once: a minute or three."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(shell grep '^torch==' requirements.txt)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
