@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core import judges, labels
+from core import datasets, judges, labels
 from core.artifacts import Home
+from core.datasets.demo import import_demo
 from core.errors import BadAnswer, Busy, Fatal, JudgeError, Refused, SettingsError, Transient
 from core.judges import JUDGES, Policy
 from core.judges.base import CutOff, Health, Reply, Request, question_key
@@ -17,8 +18,8 @@ from core.judges.builtin import BuiltinJudge
 from core.judges.scale import Scale
 from core.judges.texts import PairTexts
 from core.prompts import Prompt
-from core.records import VIEWS, Candidates, Dataset, Label
-from core.settings import JudgeSettings
+from core.records import VIEWS, Candidates, Dataset, Interactions, Label
+from core.settings import DemoSettings, JudgeSettings
 from core.store import Store
 from tests.judging_fixtures import candidates, catalogue, pairs, texts
 
@@ -356,3 +357,20 @@ def test_health_never_raises_for_a_missing_server() -> None:
     assert "ollama serve" in health.hint
     assert not judges.health(JudgeSettings(judge="ollama", url="ftp://x")).ok
     assert judges.health(JudgeSettings()).ok
+
+
+def test_the_built_in_rater_against_planted_truth(home: Home, store: Store) -> None:
+    """The demo's truth is no input of the rater. Bounds are far below what it reaches."""
+    import_demo(home, DemoSettings(users=200, items=300, interactions=6000))
+    shop = datasets.load(home, "demo")
+    order = np.random.default_rng(0).permutation(len(shop.train))[:500]
+    asked = shop.train.where(order)
+    zero = np.zeros(len(order), np.float32)
+    up = Candidates(asked.user, asked.item, np.ones(len(order), bool), zero, zero, zero)
+    judges.run(store, shop, up, judges.make(SETTINGS, home.cache), SETTINGS)
+    found = store.labels(shop)
+    label = dict(zip(Interactions(found.user, found.item).codes(shop.n_items), found.label, strict=True))
+    kept = np.array([label[code] == Label.HARD_POSITIVE for code in asked.codes(shop.n_items)])
+    assert kept[asked.truth == Label.CLEAN].mean() > 0.75
+    assert kept[asked.truth == Label.HARD_POSITIVE].mean() > 0.55
+    assert kept[asked.truth == Label.NOISY_POSITIVE].mean() < 0.3
