@@ -10,7 +10,7 @@ import torch
 
 from core import graph, losses, sampling
 from core.graph import Graph
-from core.records import Interactions, LabelSet
+from core.records import Interactions, Label, LabelSet, Source
 from core.registry import Registry
 from core.settings import TrainSettings
 
@@ -33,11 +33,12 @@ class Denoiser:
     def __init__(self, train: Interactions, labels: LabelSet | None, n_users: int, n_items: int, settings: TrainSettings) -> None:
         self.settings = settings
         self.n_users, self.n_items = n_users, n_items
-        refined = train if labels is None else graph.refine(train, labels, n_items)
+        refined = train if labels is None else graph.refine(train, _edits(labels, settings), n_items)
         pairs = {"observed": train, "refined": refined}
         self.positives = pairs[settings.train_on]
         self._graphs = {name: graph.build(p.user, p.item, n_users, n_items) for name, p in pairs.items()}
-        self.never_negative = np.union1d(train.codes(n_items), refined.codes(n_items))
+        known = [train] if labels is None else [train, labels.having(Label.MISSED_POSITIVE)]
+        self.never_negative = np.unique(np.concatenate([pairs.codes(n_items) for pairs in known]))
 
     def training_graph(self, epoch: int) -> Graph:
         """The graph that an epoch propagates on."""
@@ -48,13 +49,19 @@ class Denoiser:
         return self._graphs[self.settings.infer_on]
 
     def negatives(self, rng: np.random.Generator) -> np.ndarray:
-        """One negative item for each of `positives`: int32 (n,). Never a pair of G or of G', so never a missed positive."""
+        """One negative item for each of `positives`: int32 (n,). Never an observed pair nor a missed positive."""
         return sampling.uniform(rng, self.positives.user, self.never_negative, self.n_items)
 
     def terms(self, batch: Batch) -> dict[str, torch.Tensor]:
         """The loss by named term, each a scalar; their sum is minimised."""
         rows = (batch.table[index] for index in (batch.user, batch.positive, batch.negative))
         return {"bpr": batch.bpr.mean(), "reg": self.settings.reg * losses.l2(*rows)}
+
+
+def _edits(labels: LabelSet, settings: TrainSettings) -> LabelSet:
+    """The labels that change edges: noisy positives, and the missed ones of those whom the settings trust to add."""
+    trusted = {"people": Source.HUMAN, "judges": Source.NONE, "nobody": max(Source) + 1}[settings.add_missed]
+    return labels.where((labels.label != Label.MISSED_POSITIVE) | (labels.source >= trusted))
 
 
 DENOISERS: Registry[type[Denoiser]] = Registry("denoiser")

@@ -48,11 +48,11 @@ def build(user: np.ndarray, item: np.ndarray, n_users: int, n_items: int, weight
 
 
 def refine(observed: Interactions, labels: LabelSet, n_items: int) -> Interactions:
-    """The pairs of the refined graph G': observed, less the noisy positives, plus the missed positives (METHOD of LLMHNI, E')."""
+    """The pairs of the refined graph G': observed, less the noisy positives, plus the missed positives (LLMHNI's E')."""
     noisy, missed = labels.having(Label.NOISY_POSITIVE), labels.having(Label.MISSED_POSITIVE)
-    dropped = np.isin(observed.codes(n_items), noisy.user.astype(np.int64) * n_items + noisy.item)
-    kept = Interactions(observed.user[~dropped], observed.item[~dropped])
-    return Interactions(np.concatenate([kept.user, missed.user]), np.concatenate([kept.item, missed.item]))
+    kept = ~np.isin(observed.codes(n_items), noisy.codes(n_items))
+    user, item = (np.concatenate([getattr(observed, name)[kept], getattr(missed, name)]) for name in ("user", "item"))
+    return Interactions(user, item)
 
 
 class _SymmetricProduct(torch.autograd.Function):

@@ -89,18 +89,24 @@ class Columns:
 
 
 @dataclass(frozen=True, eq=False)
-class Interactions(Columns):
-    """Observed user-item pairs by position. `truth` holds `Label` codes, for evaluation only, never an input of training."""
+class Pairs(Columns):
+    """Base of the records of user-item pairs by position."""
 
     user: np.ndarray  # int32 (n,)
     item: np.ndarray  # int32 (n,)
-    rating: np.ndarray | None = None  # float32 (n,)
-    time: np.ndarray | None = None  # int64 (n,) [Unix s]
-    truth: np.ndarray | None = None  # int8 (n,) Label
 
     def codes(self, n_items: int) -> np.ndarray:
         """One int64 per pair, `user * n_items + item`: what set operations on pairs work with."""
         return self.user.astype(np.int64) * n_items + self.item
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions(Pairs):
+    """Observed user-item pairs by position. `truth` holds `Label` codes, for evaluation only, never an input of training."""
+
+    rating: np.ndarray | None = None  # float32 (n,)
+    time: np.ndarray | None = None  # int64 (n,) [Unix s]
+    truth: np.ndarray | None = None  # int8 (n,) Label
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,11 +161,9 @@ class Relevance:
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates(Columns):
+class Candidates(Pairs):
     """Doubtful pairs by position, most doubtful first; `loss` is NaN where the pair was never trained on."""
 
-    user: np.ndarray  # int32 (n,)
-    item: np.ndarray  # int32 (n,)
     observed: np.ndarray  # bool (n,)
     score: np.ndarray  # float32 (n,) of the model
     loss: np.ndarray  # float32 (n,) recorded loss averaged over training
@@ -167,11 +171,9 @@ class Candidates(Columns):
 
 
 @dataclass(frozen=True, eq=False)
-class LabelSet(Columns):
+class LabelSet(Pairs):
     """Resolved labels of the pairs that were examined; a pair that is not in it is clean."""
 
-    user: np.ndarray  # int32 (n,)
-    item: np.ndarray  # int32 (n,)
     observed: np.ndarray  # bool (n,)
     label: np.ndarray  # int8 (n,) Label
     source: np.ndarray  # int8 (n,) Source

@@ -36,31 +36,54 @@ class Settings(BaseModel):
 class ImportSettings(Settings):
     """How a file becomes a dataset."""
 
-    user: Annotated[str | None, Field(description="Column that names the user; guessed from the header when left out.")] = None
-    item: Annotated[str | None, Field(description="Column that names the item; guessed from the header when left out.")] = None
-    rating: Annotated[str | None, Field(description="Column with a numeric rating; guessed when left out, none when empty.")] = (
-        None
-    )
+    user: Annotated[
+        str | None, Field(title="User column", description="Column that names the user; guessed from the header when left out.")
+    ] = None
+    item: Annotated[
+        str | None, Field(title="Item column", description="Column that names the item; guessed from the header when left out.")
+    ] = None
+    rating: Annotated[
+        str | None,
+        Field(title="Rating column", description="Column with a numeric rating; guessed when left out, none when empty."),
+    ] = None
     time: Annotated[
-        str | None, Field(description="Column with a time, Unix seconds or a date; guessed when left out, none when empty.")
+        str | None,
+        Field(
+            title="Time column", description="Column with a time, Unix seconds or a date; guessed when left out, none when empty."
+        ),
     ] = None
     split: Annotated[
         str | None,
-        Field(description="Column with train, valid or test, then no new split is made; guessed when left out, none when empty."),
+        Field(
+            title="Split column",
+            description="Column with train, valid or test, then no new split is made; guessed when left out, none when empty.",
+        ),
     ] = None
     truth: Annotated[
         str | None,
         Field(
-            description="Column with known noise (1 or noisy, 0 or clean, hard), for evaluation only; guessed when left out, none when empty."
+            title="Truth column",
+            description="Column with known noise (1 or noisy, 0 or clean, hard), for evaluation only; guessed when left out, none when empty.",
         ),
     ] = None
-    title: Annotated[str | None, Field(description="Column of the item table with the title; guessed when left out.")] = None
-    category: Annotated[
-        str | None, Field(description="Column of the item table with categories, joined by |; guessed when left out.")
+    title: Annotated[
+        str | None, Field(title="Title column", description="Column of the item table with the title; guessed when left out.")
     ] = None
-    text: Annotated[str | None, Field(description="Column of the item table with a description; guessed when left out.")] = None
+    category: Annotated[
+        str | None,
+        Field(
+            title="Category column", description="Column of the item table with categories, joined by |; guessed when left out."
+        ),
+    ] = None
+    text: Annotated[
+        str | None, Field(title="Text column", description="Column of the item table with a description; guessed when left out.")
+    ] = None
     about: Annotated[
-        str | None, Field(description="Column of the user table with a text about the user; all its attributes when left out.")
+        str | None,
+        Field(
+            title="About column",
+            description="Column of the user table with a text about the user; all its attributes when left out.",
+        ),
     ] = None
     threshold: Annotated[
         float | None,
@@ -125,6 +148,14 @@ class TrainSettings(Settings):
         Literal["observed", "refined"],
         Field(title="Train on", description="Graph that the training propagates on (used with labels)."),
     ] = "observed"
+    add_missed: Annotated[
+        Literal["people", "judges", "nobody"],
+        Field(
+            title="Add missed positives of",
+            description="Whose missed positives become edges of the refined graph: what people said, or what judges said as well. "
+            "Below a precision of about .4 added edges do harm, and few judges reach it; noisy ones are dropped in any case.",
+        ),
+    ] = "people"
     infer_on: Annotated[
         Literal["observed", "refined"],
         Field(title="Infer on", description="Graph that the final vectors are propagated on (used with labels)."),

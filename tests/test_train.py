@@ -1,5 +1,6 @@
 """Training: it learns what was planted, records every loss, and resumes as if it had never stopped."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from core import train
+from core.denoisers import Denoiser
 from core.errors import RunError, SettingsError
 from core.evaluate import evaluate
 from core.records import Interactions, Label, LabelSet, Source
@@ -139,3 +141,19 @@ def test_a_checkpoint_of_other_settings_is_refused(planted, tmp_path: Path) -> N
     run(planted, checkpoint=tmp_path / "checkpoint")
     with pytest.raises(RunError, match="other settings"):
         run(planted, checkpoint=tmp_path / "checkpoint", settings={"lr": 0.1})
+
+
+@pytest.mark.parametrize(("source", "trusted"), [(Source.HUMAN, {"people", "judges"}), (Source.LLM, {"judges"})])
+def test_missed_positives_are_added_only_for_those_who_are_trusted_but_never_drawn_as_negatives(
+    planted,  # noqa: ANN001
+    source: Source,
+    trusted: set[str],
+) -> None:
+    labels = one_label(planted, Label.MISSED_POSITIVE, observed=False)
+    labels = dataclasses.replace(labels, source=np.array([source], np.int8))
+    for add in ("people", "judges", "nobody"):
+        settings = TrainSettings.checked(**SMALL, add_missed=add)
+        made = Denoiser(planted.train, labels, planted.n_users, planted.n_items, settings)
+        edges = made.inference_graph().matrix.nnz // 2
+        assert edges == len(planted.train) + (add in trusted)
+        assert labels.codes(planted.n_items)[0] in made.never_negative
