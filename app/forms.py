@@ -22,7 +22,8 @@ def settings_form(
     """Fields in `first` in that order, all others folded away; returns every value. Widget keys are `<prefix>_<field>`."""
     first = [name for name in first if name in model.model_fields]
     rest = [name for name in model.model_fields if name not in {*first, *hidden}]
-    values = {name: _field(model, name, prefix, choices or {}) for name in first}
+    with st.grid(columns="auto", min_column_width=220):
+        values = {name: _field(model, name, prefix, choices or {}) for name in first}
     if rest:
         with (
             st.expander("More settings", icon=":material/tune:", key=f"{prefix}_more"),
@@ -69,7 +70,7 @@ def _number(label: str, kind: type, field: FieldInfo, optional: bool, common: di
     low, high = _bounds(field, kind)
     default = field.default or 0
     step = 1 if kind is int else _step(float(default))
-    extra: dict[str, Any] = {"value": None, "placeholder": "no limit"} if optional else {}
+    extra: dict[str, Any] = {"value": None, "placeholder": "none"} if optional else {}
     form = {"format": "%g"} if kind is float else {}
     return st.number_input(label, min_value=low, max_value=high, step=step, **form, **extra, **common)
 

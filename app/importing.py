@@ -200,10 +200,11 @@ def _report(draft: Draft) -> None:
     report = draft.report
     signs = {"error": ":red[:material/error:]", "warning": ":orange[:material/warning:]", "note": ":gray[:material/info:]"}
     with st.container(border=True, key="import_report", gap="small"):
-        st.markdown(f"**{report.rows_kept:,} of {report.rows_read:,} rows can be used** · format {widgets.plain(draft.format)}")
-        for problem, sentence in zip(report.problems, report.sentences()[1:], strict=True):
+        kept, *sentences = report.sentences()
+        st.markdown(f"**{widgets.plain(kept)}** Format: {widgets.plain(draft.format)}.")
+        for problem, sentence in zip(report.problems, sentences, strict=True):
             with st.container(horizontal=True, vertical_alignment="top", gap="small"):
                 st.markdown(signs[problem.severity], width="content")
                 widgets.untrusted(sentence)
-        st.caption("The first rows as they were understood:")
+        st.caption("The first rows, as they stand in the file:")
         st.dataframe(draft.preview, hide_index=True, key="import_preview")

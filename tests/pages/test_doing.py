@@ -192,7 +192,7 @@ def test_a_file_is_checked_before_it_is_imported(home: Home, open_page: Open) ->
     assert any("user" in error.value for error in page.error)  # no column is plainly the user
     page.selectbox(key="import_user").set_value("who").run()
     page.number_input(key="import_threshold").set_value(3.0).run()
-    assert "180 of 180 rows" in said(page)
+    assert "180 of 180 rows kept" in said(page)
     assert datasets.listing(home) == []
     page.text_input(key="import_name").set_value("mine").run()
     sound(page.button(key="import_commit").click().run())
