@@ -32,17 +32,24 @@ def _key_column(table: Table, role: str, settings: ImportSettings) -> str:
     return same if same in names else columns.guessed(names, role) or ("id" if "id" in names else names[0])
 
 
-def inline(table: Table, mapping: dict[str, str], settings: ImportSettings) -> Table | None:
-    """The item table that stands in the interactions themselves, row by row. A column is about the item when the settings
-    say so, or when its name does and it never changes for one item (a review's text does)."""
-    rest = [name for name in table.frame.columns if name not in mapping.values()]
+def inline(table: Table, kept: pd.Index, mapping: dict[str, str], settings: ImportSettings) -> Table | None:
+    """The item table that stands in the interactions themselves, row by row; `kept` are the places of the usable rows.
+
+    A column is about the item when the settings say so, or when its name does and it never changes for one item (a
+    review's text does).
+    """
+    frame, lines = table.frame.iloc[kept], table.lines[kept]
+    rest = [name for name in frame.columns if name not in mapping.values()]
     roles = columns.mapped(rest, settings, TEXT_ROLES, table.file)
-    ids, frame = table.frame[mapping["item"]].str.strip(), table.frame
-    known = (ids != "").to_numpy() & ~ids.duplicated().to_numpy()
-    if not roles or len(frame) == known.sum():
-        roles = {role: column for role, column in roles.items() if getattr(settings, role)}
-    steady = [col for role, col in roles.items() if getattr(settings, role) or frame.groupby(ids)[col].nunique().max() == 1]
-    return Table(table.file, frame.loc[known, [mapping["item"], *steady]], table.lines[known], 0) if steady else None
+    item = frame[mapping["item"]].str.strip()
+    first = ~item.duplicated().to_numpy()
+    told = not first.all()  # with one row per item nothing can be told by change
+    steady = [
+        column
+        for role, column in roles.items()
+        if getattr(settings, role) or (told and frame.groupby(item.to_numpy())[column].nunique().max() == 1)
+    ]
+    return Table(table.file, frame.loc[first, [mapping["item"], *steady]], lines[first], int(first.sum())) if steady else None
 
 
 def items(table: Table | None, interactions: Sieve, settings: ImportSettings) -> tuple[pd.DataFrame, list[Problem]]:

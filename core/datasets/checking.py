@@ -48,7 +48,9 @@ def check(raw: RawTables, settings: ImportSettings) -> tuple[Tables, ImportSetti
     _mark_positives(sieve, settings)
     _cut_to_core(sieve, settings.core)
     _split(sieve, settings)
-    items, item_problems = catalogue.items(raw.items or catalogue.inline(table, mapping, settings), sieve, settings)
+    items, item_problems = catalogue.items(
+        raw.items or catalogue.inline(table, sieve.rows.index, mapping, settings), sieve, settings
+    )
     users, user_problems = catalogue.users(raw.users, sieve, settings)
     truth, truth_problems = catalogue.truth(raw.truth, sieve, items, users)
     _look_at_splits(sieve)

@@ -160,10 +160,10 @@ def _clicks(
     """One reader's rows (item, time, split, truth), and the items they missed."""
     n_held = max(1, round(n * HELD_OUT))
     n_train = n - 2 * n_held
-    carelessness, curiosity = rng.gamma(3, 1 / 3), rng.gamma(6, 1 / 6)
-    n_noisy = min(_rounded(n_train * settings.noisy_share * carelessness, rng), int(n_train * 0.6))
-    n_hard = min(_rounded(n_train * settings.hard_share * curiosity, rng), n_train - n_noisy)
+    n_noisy = _rounded(n_train * _own_share(settings.noisy_share, 10, rng), rng)
+    n_hard = _rounded(n_train * _own_share(settings.hard_share, 40, rng), rng)
     n_hard = 2 * int(rng.integers(2)) if n_hard == 1 else n_hard  # one click alone is no taste that anyone could see
+    n_hard = min(n_hard, n_train - n_noisy)
     n_hard_held = rng.binomial(2 * n_held, settings.hard_share)
     hard = _drawn(taste.digging, n_hard + n_hard_held, rng)
     hard, hard_held = hard[:n_hard], hard[n_hard:]
@@ -183,6 +183,11 @@ def _clicks(
     return rows, _drawn(liked, round(n_train * MISSED_SHARE), rng)
 
 
+def _own_share(mean: float, likeness: float, rng: np.random.Generator) -> float:
+    """One reader's share: readers differ around the mean, the less the greater the likeness."""
+    return rng.beta(mean * likeness, (1 - mean) * likeness) if mean > 0 else 0.0
+
+
 def _rounded(value: float, rng: np.random.Generator) -> int:
     """Up or down at random, so that small numbers keep their mean."""
     return int(value + rng.random())
@@ -192,6 +197,8 @@ def _drawn(weight: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """Different positions, each as likely as its weight; fewer than n when there are not that many with a weight."""
     there = np.flatnonzero(weight)
     n = min(n, len(there))
+    if n == 0:
+        return there[:0]
     return rng.choice(there, n, replace=False, p=weight[there] / weight[there].sum())
 
 

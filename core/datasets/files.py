@@ -25,6 +25,7 @@ from core.errors import DatasetError
 DELIMITERS = ("\t", ",", ";", "|")
 BLOCK_BYTES = 1 << 26  # of the CSV reader; no record may be longer
 SAMPLE_BYTES = 1 << 18  # what an unknown encoding is guessed from
+ODD_BYTES = 200  # so many bytes beyond ASCII make a guess worth something
 SAVE_AS = "Save the table as CSV (UTF-8) or Parquet and import that."
 
 NOT_TABLES = (
@@ -121,12 +122,18 @@ def _encoding(data: bytes) -> tuple[str, bool]:
         return "utf-8-sig", True
     try:
         data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        sample = data[max(0, error.start - SAMPLE_BYTES // 2) : error.start + SAMPLE_BYTES // 2]
-        best = from_bytes(sample).best()
-        western = best is None or str(best) == sample.decode("cp1252", "replace")  # a tie goes to the commonest
-        return ("cp1252" if western else best.encoding), False
+    except UnicodeDecodeError:
+        return _likeliest(b"\n".join(line for line in data.splitlines() if not line.isascii())[:SAMPLE_BYTES]), False
     return "utf-8", True
+
+
+def _likeliest(sample: bytes) -> str:
+    """The encoding of lines that are not UTF-8. A few accents among plain letters tell a detector nothing: they are cp1252."""
+    odd = sum(byte > 127 for byte in sample)
+    letters = odd + sum(byte < 128 and chr(byte).isalpha() for byte in sample)
+    best = from_bytes(sample).best() if odd >= ODD_BYTES or odd > letters / 2 else None
+    western = best is None or str(best) == sample.decode("cp1252", "replace")  # a tie goes to the commonest
+    return "cp1252" if western else best.encoding
 
 
 def _header(text: bytes, path: Path, delimiter: str | None) -> tuple[list[str], str]:

@@ -20,7 +20,7 @@ SHELVES: dict[str, dict[str, tuple[str, ...]]] = {
         "Robots": ("robot", "android", "positronic mind", "repair shop", "machine child", "obedience circuit"),
         "Moon Colonies": ("moon colony", "dome", "oxygen tax", "crater", "lunar miner", "earthrise"),
         "First Contact": ("first contact", "alien signal", "radio telescope", "translator", "orbiting visitor", "linguist"),
-        "Time Travel": ("time machine", "paradox", "yesterday", "chrononaut", "altered century", "loop"),
+        "Time Machines": ("time machine", "paradox", "yesterday", "chrononaut", "altered century", "loop"),
     },
     "Cookery": {
         "Bread": ("sourdough", "rye loaf", "flour", "oven", "crust", "yeast"),
@@ -169,7 +169,7 @@ NAMES = (
     *("Linnea", "Barnaby", "Oona", "Matthias", "Seraphine", "Hollis", "Agnieszka", "Quentin", "Thora", "Benedek"),
 )
 PLACE_STARTS = (
-    *("Marrow", "Thistle", "Ost", "Pebble", "Kestrel", "Lower Hum", "Candle", "Bitter", "Wren", "Saint Orla's ", "Fallow"),
+    *("Marrow", "Thistle", "Ost", "Pebble", "Kestrel", "Lower Hum", "Candle", "Bitter", "Wren", "Orla", "Fallow"),
     *("Grey", "Upper Tarn", "Dunmar", "Elder", "Copper", "Nether Wick", "Halla", "Quill", "Ember"),
 )
 PLACE_ENDS = ("field", "mere", "wick", "ness", "ford", "holm", "stead", "bridge", "combe", "haven", "moor", "gate")
