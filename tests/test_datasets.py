@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core import datasets
-from core.artifacts import Home
+from core.artifacts import ROOT, Home
 from core.datasets import Draft, Problem
 from core.errors import DatasetError, SettingsError
 from core.records import Label
@@ -369,3 +369,10 @@ def test_paths_and_names_that_cannot_be(home: Home, tmp_path: Path) -> None:
     odd = tmp_path / "my clicks (2).v1.csv"
     odd.write_text(PLAIN)
     assert datasets.examine(odd).name == "my-clicks-2"
+
+
+def test_every_format_is_described_for_users() -> None:
+    described = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    for name in datasets.FORMATS.names():
+        assert f"### `{name}`" in described
+        assert datasets.FORMATS[name].__doc__

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from core.datasets.report import counted
 from core.records import Dataset, Interactions, Label
 
 FEW_POSITIVES = 5
@@ -66,7 +67,7 @@ def _duplicates(dataset: Dataset, parts: tuple[Interactions, ...]) -> Check:
     n = len(codes) - len(np.unique(codes))
     if not n:
         return Check("duplicates", "ok", 0, "Every pair of user and item occurs once.")
-    message = f"{n:,} pairs occur more than once, some perhaps in both train and test."
+    message = f"More than one row for {counted(n, 'pair')}, perhaps in both train and test."
     return Check("duplicates", "error", n, message, "Import the data again; the importer keeps one row per pair.")
 
 
@@ -75,7 +76,7 @@ def _few_positives(dataset: Dataset) -> Check:
     n, single = int(((count > 0) & (count < FEW_POSITIVES)).sum()), int((count == 1).sum())
     if not n:
         return Check(name, "ok", 0, f"Every user of train has at least {FEW_POSITIVES} positives there.")
-    message = f"{n:,} users have fewer than {FEW_POSITIVES} positives in train, {single:,} of them a single one."
+    message = f"Fewer than {FEW_POSITIVES} positives in train: {counted(n, 'user')}, {single:,} of them with a single one."
     severity = "warning" if n > 0.2 * (count > 0).sum() else "note"
     return Check(name, severity, n, message, f"Import with core {FEW_POSITIVES}, or read their metrics with care.")
 
@@ -86,7 +87,9 @@ def _cold_users(dataset: Dataset) -> Check:
     n = int((held & ~trained).sum())
     if not n:
         return Check("users without training", "ok", 0, "Every user of valid and test has positives in train.")
-    message = f"{n:,} users have positives in valid or test only; their recommendations are chance and pull the metrics down."
+    message = (
+        f"Positives in valid or test only: {counted(n, 'user')}, whose recommendations are chance and pull the metrics down."
+    )
     return Check("users without training", "warning", n, message, "Split each user's rows by time, or import with a core.")
 
 
@@ -97,7 +100,7 @@ def _cold_items(dataset: Dataset) -> Check:
     n, hopeless = int((~trained).sum()), int((wanted & ~trained).sum())
     if not n:
         return Check("items without training", "ok", 0, "Every item has a positive in train.")
-    message = f"{n:,} of {dataset.n_items:,} items have no positive in train; {hopeless:,} of them are looked for in the test."
+    message = f"No positive in train: {n:,} of {dataset.n_items:,} items, {hopeless:,} of them looked for in the test."
     severity = "warning" if n > 0.5 * dataset.n_items else "note"
     return Check("items without training", severity, n, message, "Import with a core to leave rare items out.")
 
@@ -109,7 +112,7 @@ def _texts(dataset: Dataset) -> Check:
     if not n:
         return Check("items without text", "ok", 0, "Every item has a title, a category or a description.")
     clicks = float((~told)[dataset.train.item].mean()) if len(dataset.train) else 0.0
-    message = f"{n:,} of {dataset.n_items:,} items ({_percent(clicks)} of the training clicks) have no text to judge by."
+    message = f"Without any text to judge by: {n:,} of {dataset.n_items:,} items, {_percent(clicks)} of the training clicks."
     severity = "error" if n == dataset.n_items else "warning"
     return Check("items without text", severity, n, message, "Import again with an item table that has titles or descriptions.")
 
@@ -119,7 +122,7 @@ def _same_titles(dataset: Dataset) -> Check:
     n = int((count > 1).sum())
     if not n:
         return Check("shared titles", "ok", 0, "No two items have the same title.")
-    message = f"{n:,} titles belong to more than one item, such as '{titles[count.argmax()]}'; one thing may have two ids."
+    message = f"Shared by several items: {counted(n, 'title')}, such as '{titles[count.argmax()]}'; one thing may have two ids."
     return Check("shared titles", "note", n, message, "Merge the ids before the import if they are the same item.")
 
 
@@ -144,7 +147,7 @@ def _concentration(dataset: Dataset) -> Check:
 
 def _evaluated(dataset: Dataset) -> Check:
     n = len(np.unique(dataset.test.user))
-    message = f"{n:,} users have positives in the test, {len(np.unique(dataset.valid.user)):,} in valid."
+    message = f"With positives in the test: {counted(n, 'user')}; in valid: {len(np.unique(dataset.valid.user)):,}."
     if n >= FEW_EVALUATED and len(dataset.valid):
         return Check("evaluated users", "ok", n, message)
     severity = "error" if n == 0 else "warning"
@@ -158,7 +161,7 @@ def _times(dataset: Dataset, parts: tuple[Interactions, ...]) -> Iterator[Check]
     n = int((dataset.test.time < newest[dataset.test.user]).sum())
     if n:
         share = _percent(n / len(dataset.test))
-        message = f"{n:,} test positives ({share}) are older than their user's newest in train, so the future predicts the past."
+        message = f"Older than their user's newest in train: {counted(n, 'test positive')} ({share}), predicted from the future."
         yield Check("time order", "note", n, message, "Split by time if the figures should hold for what comes next.")
     else:
         yield Check("time order", "ok", 0, "Every test positive is newer than its user's training.")
