@@ -179,7 +179,7 @@ def agreement(counts: np.ndarray) -> go.Figure:
     total = max(int(counts.sum()), 1)
     text = [[f"{int(n):,}<br>{n / total:.0%}" for n in row] for row in counts]
     figure = _figure(f"Rating in the {VIEWS[1]} view", f"Rating in the {VIEWS[0]} view", 300, showlegend=False)
-    scale = [[0, "rgba(122,95,214,0.06)"], [1, "rgba(122,95,214,0.75)"]]
+    scale = [[0, "#E9E4F9"], [1, "#5B3FB8"]]  # opaque, so that the figures on it can be read in both themes
     figure.add_heatmap(
         z=counts, x=words, y=words, text=text, texttemplate="%{text}", colorscale=scale, showscale=False, xgap=3, ygap=3
     )

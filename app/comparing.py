@@ -15,14 +15,15 @@ QUIET = {"labels", "label content", "seed"}
 
 
 def choose(dataset: str) -> tuple[Run, Run] | None:
-    """Two finished trainings; at first the newest one and the newest without labels."""
+    """Two finished trainings; at first the newest with labels, and the one without that is most like it."""
     trained = {run.id: run for run in state.trained(dataset)}
     if len(trained) < 2:
         return None
     ids = list(trained)
-    newest = ids[0]
-    plain = next((run.id for run in trained.values() if not run.settings.get("labels") and run.id != newest), ids[1])
-    for key, default in (("a", plain), ("b", newest)):
+    after = next((run for run in trained.values() if run.settings.get("labels")), trained[ids[0]])
+    others = [run for run in trained.values() if run.id != after.id]
+    before = min(others, key=lambda run: (bool(run.settings.get("labels")), _unlike(run, after)))  # of equals the newest
+    for key, default in (("a", before.id), ("b", after.id)):
         asked = st.query_params.get(key) or st.session_state.get(f"compare_{key}")
         st.session_state[f"compare_{key}"] = asked if asked in trained else default
     left, right = st.columns(2, gap="medium")
@@ -31,6 +32,11 @@ def choose(dataset: str) -> tuple[Run, Run] | None:
             label, ids, format_func=lambda run_id: words.run_label(trained[run_id]), key=f"compare_{key}", on_change=_chosen
         )
     return trained[st.session_state["compare_a"]], trained[st.session_state["compare_b"]]
+
+
+def _unlike(a: Run, b: Run) -> int:
+    """How many settings differ, labels aside."""
+    return sum(a.settings.get(name) != b.settings.get(name) for name in (a.settings.keys() | b.settings.keys()) - {"labels"})
 
 
 def _chosen() -> None:

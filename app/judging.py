@@ -144,9 +144,13 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
         [
             ("Pairs asked about", f"{n:,}", "Candidates that were sent to a judge, and pairs that people decided about."),
             ("With a label", f"{1 - unjudged / n:.0%}", f"{n - unjudged:,} of {n:,}."),
-            ("By the built-in rater", f"{by_source[Source.BUILTIN]:,}", "It is no language model."),
-            ("By a language model", f"{by_source[Source.LLM]:,}", "Both views answered."),
-            ("By people", f"{by_source[Source.HUMAN]:,}", "They beat every judge."),
+            (
+                "Built-in rater",
+                f"{by_source[Source.BUILTIN]:,}",
+                "Labels given by the built-in rater, which is no language model.",
+            ),
+            ("Language model", f"{by_source[Source.LLM]:,}", "Labels given by a language model."),
+            ("People", f"{by_source[Source.HUMAN]:,}", "Labels given by people; they beat every judge."),
         ]
     )
     counts = state.store().coverage(data.name)

@@ -13,7 +13,7 @@ import streamlit as st  # noqa: E402
 from app import context, navigation, state, widgets, work  # noqa: E402
 from core.errors import WinnowError  # noqa: E402
 
-st.set_page_config(page_title="Winnow", page_icon=":material/grain:", layout="wide")
+st.set_page_config(page_title="Winnow", page_icon=str(ROOT / "app" / "icon.svg"), layout="wide")
 st.html(ROOT / "app" / "style.css")
 
 page = st.navigation([navigation.page(name) for name in navigation.PAGES], position="hidden")

@@ -38,12 +38,20 @@ def page(name: str) -> StreamlitPage:
 def link(name: str, label: str | None = None, *, icon: str | None = None, **params: str) -> None:
     """A link to a page in the present context."""
     entry = PAGES[name]
-    st.page_link(page(name), label=label or entry.title, icon=icon or entry.icon, query_params=state.context() | params)
+    st.page_link(page(name), label=label or entry.title, icon=icon or entry.icon, query_params=_address(params))
+
+
+def _address(params: dict[str, str]) -> dict[str, str]:
+    """The context and what a link adds to it; the training stays behind when the link leads to another dataset."""
+    here = state.context()
+    if params.get("dataset", here.get("dataset")) != here.get("dataset"):
+        here.pop("run", None)
+    return here | params
 
 
 def go(name: str, **params: str) -> None:
     """Open a page in the present context."""
-    st.switch_page(page(name), query_params=state.context() | params)
+    st.switch_page(page(name), query_params=_address(params))
 
 
 def menu() -> None:

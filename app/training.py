@@ -119,10 +119,15 @@ def curves(run: Run) -> None:
 
 
 def _curves(run_id: str) -> None:
-    rows, _ = runs.folder(state.home(), run_id).metrics()
-    if not rows:
-        st.skeleton(height=280)
-        return
+    with widgets.caught():
+        rows, _ = runs.folder(state.home(), run_id).metrics()
+        if rows:
+            _draw(rows)
+        else:
+            st.skeleton(height=280)
+
+
+def _draw(rows: list[dict[str, Any]]) -> None:
     seen = [row for row in rows if row.get("valid")]
     best = max((row["epoch"] for row in seen if row.get("best")), default=None)
     total = sum(rows[-1]["loss"].values())

@@ -26,55 +26,45 @@ def panel(run: Run) -> None:
 
 
 def _panel(run_id: str, was_active: bool) -> None:
-    run = runs.folder(state.home(), run_id).read()
-    if was_active != run.state.active:  # it ended, or was resumed: begin or stop to refresh
-        st.rerun()
-    with st.container(border=True, key=f"job_{run.kind}"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{KINDS[run.kind]}** · {widgets.plain(run.dataset)} · {words.when(run.created)}")
-            widgets.state_badge(run)
-        if run.state.active:
-            share, text = progress_of(run)
-            st.progress(share, text)
-        elif run.state is State.FAILED:
-            st.error(widgets.plain(run.error.get("error", "It failed without a message.")), icon=":material/error:")
-            widgets.untrusted(run.error.get("hint", ""))
-        elif run.state is State.INTERRUPTED:
-            st.warning("Its process ended before it was done. Nothing that it had saved is lost.", icon=":material/bolt:")
-        _controls(run)
-        with st.expander("Log", icon=":material/terminal:"):
-            st.code(runs.folder(state.home(), run.id).log_tail(), language=None, wrap_lines=True)
+    with widgets.caught():
+        run = runs.folder(state.home(), run_id).read()
+        if was_active != run.state.active:  # it ended, or was resumed: begin or stop to refresh
+            st.rerun()
+        with st.container(border=True, key=f"job_{run.kind}"):
+            _status(run)
+            _controls(run)
+            with st.expander("Log", icon=":material/terminal:"):
+                st.code(runs.folder(state.home(), run.id).log_tail(), language=None, wrap_lines=True)
+
+
+def _status(run: Run) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{KINDS[run.kind]}** · {widgets.plain(run.dataset)} · {words.when(run.created)}", width="content")
+        widgets.state_badge(run)
+    if run.state.active:
+        st.progress(*progress_of(run))
+    elif run.state is State.FAILED:
+        st.error(widgets.plain(run.error.get("error", "It failed without a message.")), icon=":material/error:")
+        widgets.untrusted(run.error.get("hint", ""))
+    elif run.state is State.INTERRUPTED:
+        st.warning("Its process ended before it was done. Nothing that it had saved is lost.", icon=":material/bolt:")
 
 
 def _controls(run: Run) -> None:
     with st.container(horizontal=True):
-        if run.state.active:
-            stopping = run.state is State.STOPPING
-            st.button(
-                "Stop",
-                key=f"stop_{run.kind}",
-                icon=":material/stop:",
-                on_click=_stop,
-                args=(run.id, False),
-                disabled=stopping,
-                help="Ends after the present step and keeps what is done; it can be resumed.",
-            )
-            if stopping:
-                st.button(
-                    "Stop at once", key=f"kill_{run.kind}", icon=":material/dangerous:", on_click=_stop, args=(run.id, True)
-                )
-        elif run.state is not State.DONE:
-            st.button("Resume", key=f"resume_{run.kind}", icon=":material/play_arrow:", on_click=_resume, args=(run.id,))
-
-
-def _stop(run_id: str, force: bool) -> None:
-    with widgets.caught():
-        jobs.cancel(state.home(), run_id, force=force)
-
-
-def _resume(run_id: str) -> None:
-    with widgets.caught():
-        jobs.resume(state.home(), run_id)
+        if not run.state.active:
+            if run.state is not State.DONE and st.button("Resume", key=f"resume_{run.kind}", icon=":material/play_arrow:"):
+                jobs.resume(state.home(), run.id)
+                st.rerun()
+            return
+        stopping = run.state is State.STOPPING
+        kept = "Ends after the present step and keeps what is done; it can be resumed."
+        if st.button("Stop", key=f"stop_{run.kind}", icon=":material/stop:", disabled=stopping, help=kept):
+            jobs.cancel(state.home(), run.id)
+            st.rerun()
+        if stopping and st.button("Stop at once", key=f"kill_{run.kind}", icon=":material/dangerous:"):
+            jobs.cancel(state.home(), run.id, force=True)
+            st.rerun()
 
 
 def progress_of(run: Run) -> tuple[float, str]:
