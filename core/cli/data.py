@@ -29,7 +29,11 @@ def demo(
     _imported(output, *datasets.import_demo(output.home, settings, name=name, replace=replace))
 
 
-@command(app, "import", ImportSettings, skip=("user", "item", "rating", "time", "split", "truth"))
+MAPPED = tuple(name for name, field in ImportSettings.model_fields.items() if field.annotation == str | None)
+"""Settings that name a column; all of them are given by --mapping."""
+
+
+@command(app, "import", ImportSettings, skip=MAPPED)
 def import_(
     output: Output,
     settings: ImportSettings,
@@ -40,7 +44,9 @@ def import_(
     ] = None,
     mapping: Annotated[
         list[str] | None,
-        typer.Option(help="Columns, as user=uid,item=sku,rating=stars (also time, split, truth); may be given more than once."),
+        typer.Option(
+            help=f"Columns, as user=uid,item=sku,rating=stars; an empty name switches a guess off. Known: {', '.join(MAPPED)}."
+        ),
     ] = None,
     items: Annotated[Path | None, typer.Option(help="Table of items: id, title, category, text.")] = None,
     users: Annotated[Path | None, typer.Option(help="Table of users: id, and any attributes.")] = None,
