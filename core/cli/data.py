@@ -20,7 +20,7 @@ def demo(
     output: Output,
     settings: DemoSettings,
     name: Annotated[str, typer.Option(help="Name of the dataset.")] = "demo",
-    replace: Annotated[bool, typer.Option(help="Make it anew when it is already there.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Make it anew when it is already there.")] = False,
 ) -> None:
     """Invent a small shop with known noise, and import it.
 
@@ -51,7 +51,7 @@ def import_(
     items: Annotated[Path | None, typer.Option(help="Table of items: id, title, category, text.")] = None,
     users: Annotated[Path | None, typer.Option(help="Table of users: id, and any attributes.")] = None,
     truth: Annotated[Path | None, typer.Option(help="Table of known noise: user, item, truth. For evaluation only.")] = None,
-    replace: Annotated[bool, typer.Option(help="Replace a dataset of this name.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a dataset of this name.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be imported.")] = False,
 ) -> None:
     """Import interactions, after saying what is wrong with the file.
