@@ -162,8 +162,8 @@ def write(tables: dict[str, list[dict[str, float]]], speed: dict[str, dict[str, 
         "",
         f"`python -m benchmarks.loop`, {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {torch.get_num_threads()} threads, "
         f"torch {torch.__version__}. Test recall@20 over all items, train and valid masked, epoch chosen on valid; mean over "
-        f"{len(next(iter(tables.values())))} seeds (lowest to highest). The variants share each seed's trained model and differ in "
-        "the graph that the vectors are propagated on. A difference within the range of the seeds is no finding.",
+        f"{len(next(iter(tables.values())))} seeds (lowest to highest). The variants share each seed's trained model and differ "
+        "in the graph that the vectors are propagated on. A difference within the range of the seeds is no finding.",
     ]
     for name, rows in tables.items():
         lines += ["", f"## {name}", "", "| | mean | range |", "|---|---|---|"]
