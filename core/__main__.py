@@ -2,14 +2,19 @@
 
 import json
 import logging
+import os
 import sys
 
-import typer
-from rich.logging import RichHandler
+# Idle OpenMP threads spin by default: on a machine with other work, every step then waits for a core that spins, and a
+# training takes many times as long. This must stand before anything loads OpenMP.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from core.cli import data, labels, work
-from core.cli.console import HomeOption, errors
-from core.errors import SettingsError, WinnowError
+import typer  # noqa: E402
+from rich.logging import RichHandler  # noqa: E402
+
+from core.cli import data, labels, work  # noqa: E402
+from core.cli.console import HomeOption, errors  # noqa: E402
+from core.errors import SettingsError, WinnowError  # noqa: E402
 
 app = typer.Typer(
     name="winnow",

@@ -1,14 +1,17 @@
 """Shared by all tests: a home of their own, a tiny planted dataset, the real datasets when they are there."""
 
 import os
-from pathlib import Path
 
-import numpy as np
-import pytest
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything loads OpenMP, as in core.__main__
 
-from core.artifacts import ROOT, Home
-from core.records import Interactions
-from core.rng import stream
+from pathlib import Path  # noqa: E402
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from core.artifacts import ROOT, Home  # noqa: E402
+from core.records import Interactions  # noqa: E402
+from core.rng import stream  # noqa: E402
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests never wait for a model hub
 
