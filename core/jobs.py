@@ -64,6 +64,7 @@ def resumable(home: Home, run_id: str) -> RunFolder:
         raise ConflictError(f"Run {run.id} is {run.state}.", "Watch it, or cancel it first.")
     if run.state is State.DONE:
         raise RunError(f"Run {run.id} is done; there is nothing to resume.", "Start a new one.")
+    folder.cancel_mark.unlink(missing_ok=True)
     return folder
 
 
@@ -90,7 +91,6 @@ def work(home: Home, run_id: str, watch: Callable[[Progress], None] = lambda pro
     except Timeout as error:
         raise ConflictError(f"Another process is working on run {folder.id}.", "Watch it, or cancel it first.") from error
     with claim:
-        folder.cancel_mark.unlink(missing_ok=True)
         before = folder.read()
         began = time.monotonic()
         stop = _StopSignal(folder)
@@ -118,6 +118,8 @@ def work(home: Home, run_id: str, watch: Callable[[Progress], None] = lambda pro
             state = State.CANCELLED if stop() else State.DONE
             folder.update(state=state, result=result, seconds=worked(), pid=None)
             log.info("run %s: %s after %.1f s", folder.id, state, worked())
+        except _CancelledWhileWaiting:
+            folder.update(state=State.CANCELLED, pid=None)
         except WinnowError as error:
             folder.update(state=State.FAILED, error={"error": error.message, "hint": error.hint}, seconds=worked(), pid=None)
             raise
@@ -129,6 +131,10 @@ def work(home: Home, run_id: str, watch: Callable[[Progress], None] = lambda pro
         finally:
             folder.cancel_mark.unlink(missing_ok=True)
     return folder.read()
+
+
+class _CancelledWhileWaiting(Exception):
+    """Somebody asked the run to stop before its turn came."""
 
 
 class _StopSignal:
@@ -172,15 +178,14 @@ def _slot(home: Home, kind: str, stop: Callable[[], bool]) -> Iterator[None]:
             break
         except Timeout:
             if stop():
-                raise RunError("Cancelled while it waited for another run to finish.", "Resume it when you like.") from None
+                raise _CancelledWhileWaiting from None
     with lock:
         yield
 
 
 def _spawn(home: Home, folder: RunFolder) -> Run:
     """Without a pid the run counts as alive by its heartbeat until the child has claimed it: one writer at a time."""
-    folder.cancel_mark.unlink(missing_ok=True)
-    folder.update(state=State.QUEUED, pid=None, error={}, progress=Progress("starting"))
+    heartbeat = folder.update(state=State.QUEUED, pid=None, error={}, progress=Progress("starting"))
     with folder.log.open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "core", "--home", str(home.path), "work", folder.id],
@@ -191,15 +196,17 @@ def _spawn(home: Home, folder: RunFolder) -> Run:
             start_new_session=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
-    threading.Thread(target=_collect, args=(child, folder), daemon=True).start()
+    threading.Thread(target=_collect, args=(child, folder, heartbeat), daemon=True).start()
     return folder.read()
 
 
-def _collect(child: subprocess.Popen, folder: RunFolder) -> None:
-    """Take a child's exit status, so that it is no zombie; say so when it died before it could claim its run."""
+def _collect(child: subprocess.Popen, folder: RunFolder, heartbeat: float) -> None:
+    """Take a child's exit status, so that it is no zombie; say so when it died before it could claim its run.
+
+    Only then is the folder as it was at `heartbeat`: by now the run may have been worked on, killed and resumed.
+    """
     code = child.wait()
-    run = folder.read()
-    if run.state is State.QUEUED and run.pid is None:
+    if folder.read().heartbeat == heartbeat:
         error = {"error": f"The process ended with code {code} before it began.", "hint": f"Its output is in {folder.log}."}
         folder.update(state=State.FAILED, error=error)
 

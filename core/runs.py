@@ -120,12 +120,14 @@ class RunFolder:
             return replace(run, state=State.INTERRUPTED)
         return replace(run, state=State.STOPPING) if self.cancel_mark.exists() else run
 
-    def update(self, **changes: Any) -> None:
-        """Change fields of status.json in one atomic step, with a fresh heartbeat."""
+    def update(self, **changes: Any) -> float:
+        """Change fields of status.json in one atomic step, with a fresh heartbeat, which is returned."""
         status = read_json(self.path / "status.json")
         if "progress" in changes:
             changes["progress"] = vars(changes["progress"])
-        write_json(self.path / "status.json", status | changes | {"heartbeat": time.time()})
+        heartbeat = time.time()
+        write_json(self.path / "status.json", status | changes | {"heartbeat": heartbeat})
+        return heartbeat
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:

@@ -1,8 +1,10 @@
 """Datasets on disk: whole or not at all, loaded as they were imported, the real ones included."""
 
 import json
-import multiprocessing
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,7 @@ import pytest
 from movielens_folder import write_movielens
 
 from core import datasets
-from core.artifacts import Home
-from core.datasets import disk
+from core.artifacts import ROOT, Home
 from core.errors import DatasetError, NotFoundError
 from core.records import Dataset, Interactions, Label
 from core.settings import ImportSettings
@@ -116,19 +117,22 @@ def test_a_failed_write_leaves_the_old_dataset_and_no_traces(home: Home, folder:
     assert [path.name for path in home.datasets.iterdir()] == ["shop"]
 
 
-def killed_while_writing(home: Home, folder: Path) -> None:
-    import os
-    import signal
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from core import datasets
+from core.artifacts import ROOT, Home
+from core.datasets import disk
 
-    disk.write_json = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
-    datasets.import_path(home, folder)
+disk.write_json = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+datasets.import_path(Home.at(sys.argv[1]), sys.argv[2])
+"""
 
 
 def test_a_killed_import_leaves_no_dataset(home: Home, folder: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=killed_while_writing, args=(home, folder))
-    process.start()
-    process.join()
-    assert process.exitcode == -9
+    code = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_WRITING, str(home.path), str(folder)], cwd=ROOT, check=False
+    ).returncode
+    assert code == -signal.SIGKILL
     assert list(home.datasets.iterdir())  # it was in the middle of it
     assert datasets.listing(home) == []
     datasets.import_path(home, folder)

@@ -103,9 +103,26 @@ def test_the_same_work_is_not_started_twice_and_others_wait_for_their_turn(shop:
     wait(shop, second.id, lambda run: run.pid is not None)
     time.sleep(1)
     assert runs.folder(shop, second.id).read().state is State.QUEUED
+    jobs.cancel(shop, second.id)
+    assert wait(shop, second.id, ended).state is State.CANCELLED
+    jobs.resume(shop, second.id)
     jobs.cancel(shop, first.id)
     wait(shop, second.id, lambda run: run.state is State.RUNNING)
     jobs.cancel(shop, second.id, force=True)
+
+
+def test_cancelled_at_once_after_the_start(shop: Home) -> None:
+    started = jobs.start(shop, "train", "shop", LONG)
+    jobs.cancel(shop, started.id)
+    assert wait(shop, started.id, ended).state is State.CANCELLED
+
+
+def test_a_process_that_dies_before_it_begins_says_so(shop: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.sys, "executable", "/bin/false")
+    started = jobs.start(shop, "train", "shop", SMALL)
+    run = wait(shop, started.id, ended)
+    assert run.state is State.FAILED
+    assert "before it began" in run.error["error"]
 
 
 def test_what_cannot_work_is_refused_before_any_run_exists(shop: Home) -> None:

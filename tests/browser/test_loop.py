@@ -11,13 +11,14 @@ from playwright.sync_api import Page, expect
 from core import datasets, runs
 from core.artifacts import Home
 from core.records import Label
+from core.settings import TRAIN_PRESETS
 from core.store import Store
 
 
 def trained(page: Page, home: Home, dataset: str, number: int) -> runs.Run:
     """Start a training and wait until the page itself says that it is done."""
     press(page, "start_training")
-    expect(page.get_by_text(re.compile("Test recall@20|Recall@20", re.IGNORECASE)).first).to_be_visible()
+    expect(page.locator(".st-key-job_train")).to_be_visible()
     page.wait_for_function("() => !document.querySelector('.st-key-job_train .st-key-stop_train')", timeout=240_000)
     settled(page)
     found = [run for run in runs.listing(home, dataset, "train") if run.state is runs.State.DONE]
@@ -28,6 +29,8 @@ def trained(page: Page, home: Home, dataset: str, number: int) -> runs.Run:
 def the_rest_of_the_loop(page: Page, home: Home, dataset: str) -> None:
     """From an imported dataset to the comparison of two trainings."""
     opened(page, "Train")
+    page.locator(".st-key-train_preset").get_by_text("quick").click()
+    settled(page)
     plain = trained(page, home, dataset, 1)
     opened(page, "Judge")
     press(page, "find_candidates")
@@ -64,6 +67,7 @@ def the_rest_of_the_loop(page: Page, home: Home, dataset: str) -> None:
     page.get_by_role("option", name="v1").first.click()
     settled(page)
     refined = trained(page, home, dataset, 2)
+    assert plain.settings["dim"] == refined.settings["dim"] == TRAIN_PRESETS["quick"]["dim"]
     assert (plain.settings["labels"], refined.settings["labels"]) == (None, "v1")
     opened(page, "Compare")
     expect(page.get_by_text("What differs")).to_be_visible()
