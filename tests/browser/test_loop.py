@@ -16,14 +16,17 @@ from core.store import Store
 
 
 def trained(page: Page, home: Home, dataset: str, number: int) -> runs.Run:
-    """Start a training and wait until the page itself says that it is done."""
+    """Start a training and wait until the page itself shows its test recall; `number` trainings are done then."""
     press(page, "start_training")
-    expect(page.locator(".st-key-job_train")).to_be_visible()
-    page.wait_for_function("() => !document.querySelector('.st-key-job_train .st-key-stop_train')", timeout=240_000)
+    for _ in range(480):
+        page.wait_for_timeout(500)
+        done = [run for run in runs.listing(home, dataset, "train") if run.state is runs.State.DONE]
+        if len(done) == number:
+            break
+    recall = f"{done[0].metrics['test']['recall@20']:.4f}"
+    expect(page.get_by_test_id("stMetricValue").filter(has_text=recall).first).to_be_visible()
     settled(page)
-    found = [run for run in runs.listing(home, dataset, "train") if run.state is runs.State.DONE]
-    assert len(found) == number
-    return found[0]
+    return done[0]
 
 
 def the_rest_of_the_loop(page: Page, home: Home, dataset: str) -> None:
@@ -36,7 +39,7 @@ def the_rest_of_the_loop(page: Page, home: Home, dataset: str) -> None:
     press(page, "find_candidates")
     expect(page.locator(".st-key-judge_candidates button")).to_be_enabled(timeout=120_000)
     press(page, "judge_candidates")
-    expect(page.get_by_text("Judged pairs")).to_be_visible(timeout=180_000)
+    expect(page.get_by_role("heading", name="Judged pairs")).to_be_visible(timeout=180_000)
     expect(page.locator(".st-key-freeze button")).to_be_enabled(timeout=180_000)
     settled(page)
     page.get_by_role("link", name="Open").first.click()
