@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 from scipy import sparse
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from core.records import Dataset
 
@@ -48,7 +49,7 @@ class Attributes:
         said = []
         for text in map(str.casefold, texts):
             named = {categories[found] for found in spoken.findall(text)} if categories else set()
-            said.append(named | set(_WORD.findall(text)))
+            said.append(named | _words(text))
         return said
 
 
@@ -57,7 +58,12 @@ def _of_item(dataset: Dataset, item: int) -> set[str]:
     title = "" if dataset.item_title[item] == dataset.item_ids[item] else dataset.item_title[item]
     categories = {f"={value.strip()}" for value in dataset.item_category[item].split("|") if value.strip()}
     known = {value.removeprefix("=").casefold() for value in categories}
-    return categories | (set(_WORD.findall(f"{title} {dataset.item_text[item]}".casefold())) - known)
+    return categories | (_words(f"{title} {dataset.item_text[item]}".casefold()) - known)
+
+
+def _words(text: str) -> set[str]:
+    """Words that can be evidence: "and" shows no taste, even where chance gives it some weight."""
+    return set(_WORD.findall(text)) - ENGLISH_STOP_WORDS
 
 
 def _togetherness(chosen: sparse.csr_array, of_item: sparse.csr_array) -> np.ndarray:
