@@ -203,7 +203,7 @@ def health(data: Dataset) -> list[Check]:
 
 
 def store() -> Store:
-    return _store(home().database_url, str(home().path))
+    return _store(home().database_url.render_as_string(hide_password=False), str(home().path))
 
 
 @st.cache_resource(show_spinner=False)

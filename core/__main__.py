@@ -45,6 +45,9 @@ def run(arguments: list[str]) -> int:
         return _fail(arguments, error.message, error.hint, 2)
     except WinnowError as error:
         return _fail(arguments, error.message, error.hint, 1)
+    except OSError as error:
+        message = f"{error.filename or 'A file'}: {error.strerror or error}."
+        return _fail(arguments, message, "Check the path, its permissions and the free space, or choose another --home.", 1)
     except typer.TyperException as error:
         return _fail(arguments, error.format_message(), "See python -m core --help.", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
+from sqlalchemy import URL, make_url
 
 from core.errors import NotFoundError, WinnowError
 
@@ -18,22 +20,30 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while `path` is written (disk full, no permission, no folder) into a sentence with what to do."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WinnowError(f"{path} could not be written: {reason}.", "Free some disk space or choose another --home.") from error
+
+
+@contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that replaces it when the block ends well, and vanishes when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise WinnowError(f"{path} could not be written: {reason}.", "Free some disk space or choose another --home.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -88,10 +98,12 @@ class Home:
         return self.path / "cache"
 
     @property
-    def database_url(self) -> str:
-        """WINNOW_DB (any SQLAlchemy URL), else a SQLite file in the home."""
-        return os.environ.get("WINNOW_DB") or f"sqlite:///{self.path / 'winnow.db'}"
+    def database_url(self) -> URL:
+        """WINNOW_DB (any SQLAlchemy URL), else a SQLite file in the home, whatever characters its path has."""
+        given = os.environ.get("WINNOW_DB")
+        return make_url(given) if given else URL.create("sqlite", database=str(self.path / "winnow.db"))
 
     def free_bytes(self) -> int:
-        self.path.mkdir(parents=True, exist_ok=True)
+        with explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self.path).free

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from core import runs
 from core.artifacts import Home
@@ -55,28 +54,26 @@ def compare(home: Home, a: str, b: str, settings: CompareSettings = CompareSetti
 
 
 def deltas(a: Report, b: Report, settings: CompareSettings) -> dict[str, Delta]:
-    """Per metric the paired difference b - a over the users, with a percentile bootstrap interval."""
+    """Per metric the paired difference b - a over the users, with a percentile bootstrap interval (one set of draws for all)."""
     if not np.array_equal(a.users, b.users):
         raise RunError("The two runs were not evaluated on the same users.", "Train both again on the same dataset.")
-    return {name: _delta(a.per_user[name], b.per_user[name], settings) for name in a.per_user if name in b.per_user}
+    names = [name for name in a.per_user if name in b.per_user]
+    before, after = (np.stack([report.per_user[name] for name in names], axis=1) for report in (a, b))
+    means = _resampled_means(after - before, settings)
+    tail = (1 - settings.confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    rows = np.stack([before.mean(0), after.mean(0), (after - before).mean(0), low, high])
+    return {name: Delta(*column) for name, column in zip(names, rows.T.tolist(), strict=True)}
 
 
-def _delta(a: np.ndarray, b: np.ndarray, settings: CompareSettings) -> Delta:
-    difference = b - a
-    if np.ptp(difference) == 0:  # nothing to resample
-        low = high = float(difference.mean())
-    else:
-        interval = bootstrap(
-            (difference,),
-            np.mean,
-            n_resamples=settings.resamples,
-            confidence_level=settings.confidence,
-            method="percentile",
-            batch=100,
-            rng=stream(settings.seed, "bootstrap"),
-        ).confidence_interval
-        low, high = float(interval.low), float(interval.high)
-    return Delta(float(a.mean()), float(b.mean()), float(difference.mean()), low, high)
+def _resampled_means(values: np.ndarray, settings: CompareSettings) -> np.ndarray:
+    """Means (resamples, metrics) of users (n, metrics) drawn n times with replacement.
+
+    scipy.stats.bootstrap gives the same, metric by metric, in ten times the time: a minute for 100 000 users.
+    """
+    n, rng = len(values), stream(settings.seed, "bootstrap")
+    draws = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(settings.resamples))
+    return np.stack([draw @ values for draw in draws]) / n
 
 
 def _differences(a: Run, b: Run) -> list[tuple[str, object, object]]:

@@ -90,7 +90,7 @@ def work(home: Home, run_id: str, watch: Callable[[Progress], None] = lambda pro
         claim.acquire(timeout=0)
     except Timeout as error:
         raise ConflictError(f"Another process is working on run {folder.id}.", "Watch it, or cancel it first.") from error
-    with claim:
+    try:
         before = folder.read()
         began = time.monotonic()
         stop = _StopSignal(folder)
@@ -115,8 +115,10 @@ def work(home: Home, run_id: str, watch: Callable[[Progress], None] = lambda pro
                 folder.update(state=State.RUNNING)
                 log.info("run %s: %s on %s", folder.id, before.kind, before.dataset)
                 result = pipeline.STEPS[before.kind].carry_out(home, folder, report, stop)
-            state = State.CANCELLED if stop() else State.DONE
+            state = State.CANCELLED if result.pop("stopped", False) else State.DONE
             folder.update(state=state, result=result, seconds=worked(), pid=None)
+            if state is State.DONE:  # only now is there nothing left to go on from
+                folder.checkpoint.unlink(missing_ok=True)
             log.info("run %s: %s after %.1f s", folder.id, state, worked())
         except _CancelledWhileWaiting:
             folder.update(state=State.CANCELLED, pid=None)
@@ -128,8 +130,9 @@ def work(home: Home, run_id: str, watch: Callable[[Progress], None] = lambda pro
             hint = f"This is a fault of Winnow; the log is in {folder.log}."
             folder.update(state=State.FAILED, error={"error": repr(error), "hint": hint}, seconds=worked(), pid=None)
             raise
-        finally:
-            folder.cancel_mark.unlink(missing_ok=True)
+    finally:
+        folder.cancel_mark.unlink(missing_ok=True)
+        claim.release()
     return folder.read()
 
 
@@ -172,15 +175,16 @@ class _StopSignal:
 def _slot(home: Home, kind: str, stop: Callable[[], bool]) -> Iterator[None]:
     """One run of a kind at a time: two trainings at once would only slow each other down."""
     lock = FileLock(home.runs / f".slot-{kind}.lock")
-    while True:
+    while not lock.is_locked:
         try:
             lock.acquire(timeout=0.5)
-            break
         except Timeout:
             if stop():
                 raise _CancelledWhileWaiting from None
-    with lock:
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _spawn(home: Home, folder: RunFolder) -> Run:
@@ -212,9 +216,17 @@ def _collect(child: subprocess.Popen, folder: RunFolder, heartbeat: float) -> No
 
 
 def _kill(pid: int) -> None:
+    """End a run's process and, when it leads a session of its own as jobs do, everything it started; waits until it is gone."""
     try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
+        process = psutil.Process(pid)
+        if os.getsid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+        else:  # a command in somebody's shell: its group is not ours to end
+            process.kill()
+        process.wait(timeout=10)
+    except (ProcessLookupError, psutil.NoSuchProcess):
         log.info("process %d was already gone", pid)
-    except PermissionError as error:
+    except (PermissionError, psutil.AccessDenied) as error:
         raise RunError(f"Process {pid} belongs to somebody else.", "Ask them to stop it.") from error
+    except psutil.TimeoutExpired as error:
+        raise RunError(f"Process {pid} does not end.", "Wait a moment, then try again.") from error

@@ -28,7 +28,10 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Step:
-    """A kind of run: the settings it takes, and what carries it out and returns the run's result."""
+    """A kind of run: the settings it takes, and what carries it out and returns the run's result.
+
+    A result with a true "stopped" is that of a run which did not come to its end.
+    """
 
     settings: type[Settings]
     carry_out: Callable[[Home, RunFolder, Report, Stop], dict[str, Any]]
@@ -43,10 +46,7 @@ def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any
         if settings.labels:
             written["label_fingerprint"] = _label_fingerprint(Store.open(home), dataset_name, settings.labels)
     elif isinstance(settings, CandidateSettings):
-        if settings.run:
-            runs.folder(home, settings.run).embeddings()
-        else:
-            runs.newest_trained(home, dataset_name)
+        _base(home, dataset_name, settings.run, info.fingerprint)
     elif isinstance(settings, JudgeSettings):
         from core import candidates
 
@@ -96,15 +96,14 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     )
     done = {"epochs": fit.epochs, "best_epoch": fit.best_epoch}
     if fit.stopped:
-        return done
+        return done | {"stopped": True}
     folder.save_embeddings(fit.embeddings)
     folder.save_losses(fit.losses)
-    reports = {"test": evaluate(fit.embeddings, dataset.test, [dataset.train, dataset.valid])}
-    if fit.valid:
-        reports["valid"] = fit.valid
+    reports = {"valid": fit.valid} if fit.valid else {}
+    if len(dataset.test):
+        reports["test"] = evaluate(fit.embeddings, dataset.test, [dataset.train, dataset.valid])
     for split, one in reports.items():
         folder.save_report(split, one)
-    folder.checkpoint.unlink(missing_ok=True)
     report(Progress("done", fit.epochs, fit.epochs, f"best epoch {fit.best_epoch}"))
     return done | {"metrics": {split: one.means() for split, one in reports.items()}}
 
@@ -129,7 +128,7 @@ def _find_candidates(home: Home, folder: RunFolder, report: Report, stop: Stop) 
     run = folder.read()
     settings = CandidateSettings.checked(**run.settings)
     dataset = _unchanged(home, run)
-    base = runs.folder(home, settings.run or runs.newest_trained(home, dataset.name).id)
+    base = runs.folder(home, _base(home, dataset.name, settings.run, dataset.fingerprint).id)
     report(Progress("reading the texts", 0, 2))
     encoded = semantic.encode_items(dataset, settings, home.cache)
     report(Progress("looking for doubtful pairs", 1, 2, encoded.name))
@@ -159,7 +158,7 @@ def _judge(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
         progress=lambda done, total, message: report(Progress("judging", done, total, message)),
         should_stop=stop,
     )
-    return vars(summary)
+    return vars(summary) | {"stopped": stop() and summary.unjudged > 0}
 
 
 STEPS = {
@@ -174,6 +173,16 @@ def _unchanged(home: Home, run: runs.Run) -> Dataset:
     if dataset.fingerprint != run.dataset_fingerprint:
         raise RunError(f"Dataset {run.dataset!r} was imported anew since this run was made.", "Start a new run.")
     return dataset
+
+
+def _base(home: Home, dataset_name: str, run_id: str | None, content: str) -> runs.Run:
+    """The training run whose scores candidates come from: the named one, else the newest; of the data as they are now."""
+    run = runs.folder(home, run_id).read() if run_id else runs.newest_trained(home, dataset_name, content)
+    if run.kind != "train" or run.dataset_fingerprint != content:
+        raise RunError(f"Run {run.id} was not trained on {dataset_name!r} as it is now.", "Train again, or name another run.")
+    if run.state is not runs.State.DONE:
+        raise RunError(f"Run {run.id} is {run.state}: it has no scores yet.", "Wait for it, resume it, or name another run.")
+    return run
 
 
 def _check_training(settings: TrainSettings) -> None:

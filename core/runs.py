@@ -12,6 +12,7 @@
 """
 
 import json
+import logging
 import secrets
 import shutil
 import time
@@ -25,9 +26,11 @@ import numpy as np
 import psutil
 from safetensors.numpy import load_file, save_file
 
-from core.artifacts import Home, atomic, read_arrays, read_json, write_arrays, write_json
+from core.artifacts import Home, atomic, explained, read_arrays, read_json, write_arrays, write_json
 from core.errors import NotFoundError, RunError
 from core.records import Embeddings, Report
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT_LIMIT_S = 120.0
 """A run whose process is gone is interrupted at once; one whose process cannot be looked up, after this silence."""
@@ -130,7 +133,8 @@ class RunFolder:
         return heartbeat
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        path = self.path / "metrics.jsonl"
+        with explained(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
 
     def metrics(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
@@ -191,7 +195,8 @@ def create(home: Home, kind: str, dataset: str, settings: dict[str, Any], **mani
     when = datetime.now(UTC)
     identifier = f"{dataset}-{when:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     building = home.runs / f".{identifier}"
-    building.mkdir(parents=True)
+    with explained(building):
+        building.mkdir(parents=True)
     write_json(
         building / "manifest.json",
         {"id": identifier, "kind": kind, "dataset": dataset, "settings": settings, "created": when.timestamp(), **manifest},
@@ -226,15 +231,23 @@ def folder(home: Home, run_id: str) -> RunFolder:
 
 
 def listing(home: Home, dataset: str | None = None, kind: str | None = None) -> list[Run]:
-    """All readable runs, newest first."""
-    runs = [RunFolder(path).read() for path in _paths(home)]
-    kept = [run for run in runs if dataset in (None, run.dataset) and kind in (None, run.kind)]
+    """All readable runs, newest first; a damaged one is logged and hides no other."""
+    kept = []
+    for path in _paths(home):
+        try:
+            run = RunFolder(path).read()
+        except (NotFoundError, KeyError, ValueError, TypeError) as error:
+            log.warning("run %s cannot be read: %s", path.name, error)
+            continue
+        if dataset in (None, run.dataset) and kind in (None, run.kind):
+            kept.append(run)
     return sorted(kept, key=lambda run: run.created, reverse=True)
 
 
-def newest_trained(home: Home, dataset: str) -> Run:
-    """The newest finished training run of a dataset."""
-    done = [run for run in listing(home, dataset, "train") if run.state is State.DONE]
+def newest_trained(home: Home, dataset: str, content: str) -> Run:
+    """The newest finished training run of a dataset whose fingerprint is `content`."""
+    trained = listing(home, dataset, "train")
+    done = [run for run in trained if run.state is State.DONE and run.dataset_fingerprint == content]
     if not done:
         hint = f"Train first: python -m core train --dataset {dataset}."
         raise NotFoundError(f"No finished training run of {dataset!r}.", hint)
@@ -242,11 +255,15 @@ def newest_trained(home: Home, dataset: str) -> Run:
 
 
 def remove(home: Home, run_id: str) -> None:
-    """Delete a run that is not at work."""
+    """Delete a run that is not at work, a damaged one too. It vanishes from the list at once, then file by file."""
     target = folder(home, run_id)
-    if target.read().state.active:
+    try:
+        active = target.read().state.active
+    except NotFoundError:
+        active = False
+    if active:
         raise RunError(f"Run {target.id} is at work.", "Cancel it first.")
-    shutil.rmtree(target.path)
+    shutil.rmtree(target.path.rename(home.runs / f".{target.id}"))
 
 
 def _paths(home: Home) -> list[Path]:

@@ -128,10 +128,10 @@ def fit(
     saved = time.monotonic()
     while not (finished := loop.finished()) and not should_stop():
         epoch = loop.run_epoch()
+        on_epoch(epoch)  # before the checkpoint: what is noted twice can be told, what is never noted is lost
         if checkpoint and (epoch.valid is not None or time.monotonic() - saved > CHECKPOINT_S):
             loop.save(checkpoint)
             saved = time.monotonic()
-        on_epoch(epoch)
     if checkpoint:
         loop.save(checkpoint)
     return loop.result(stopped=not finished)

@@ -123,6 +123,13 @@ def test_errors_are_one_json_object_with_a_hint(call: Call, arguments: list[str]
     assert says in told["error"]
 
 
+def test_an_unusable_home_is_explained(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    for command in (["demo"], ["train"], ["doctor"]):
+        told = call(*command, "--home", tmp_path / "file" / "home", code=1)
+        assert "hint" in told or not told["ok"]
+
+
 def test_a_broken_file_leaves_no_dataset(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "clicks.csv"
     path.write_text("user,item,rating\n1,2,great\n1,3,bad\n")

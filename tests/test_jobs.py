@@ -1,16 +1,22 @@
 """Training as a child process: watched, cancelled, killed with kill -9, resumed to the same numbers."""
 
 import os
+import shlex
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
-from core import datasets, jobs, runs
-from core.artifacts import Home
+from core import datasets, evaluate, jobs, runs
+from core.artifacts import ROOT, Home
 from core.errors import ConflictError, NotFoundError, RunError, SettingsError
+from core.records import Report
 from core.runs import Run, State
 from core.settings import DemoSettings
 
@@ -123,6 +129,69 @@ def test_a_process_that_dies_before_it_begins_says_so(shop: Home, monkeypatch: p
     run = wait(shop, started.id, ended)
     assert run.state is State.FAILED
     assert "before it began" in run.error["error"]
+
+
+def test_a_stop_that_comes_too_late_throws_nothing_away(shop: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = jobs.create(shop, "train", "shop", SMALL)
+    real = evaluate.evaluate
+
+    def stopped_meanwhile(*arguments: object) -> Report:
+        folder.cancel_mark.touch()
+        time.sleep(0.3)
+        return real(*arguments)
+
+    monkeypatch.setattr(evaluate, "evaluate", stopped_meanwhile)  # of the test set: the training itself is over
+    run = jobs.work(shop, folder.id)
+    assert run.state is State.DONE
+    assert "test" in run.metrics
+
+
+def test_a_failed_run_can_be_worked_on_again_at_once(shop: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = jobs.create(shop, "train", "shop", SMALL)
+    with monkeypatch.context() as broken:
+        broken.setattr(runs.RunFolder, "append_metrics", lambda *args: 1 / 0)
+        try:
+            jobs.work(shop, folder.id)
+        except ZeroDivisionError:
+            broken.undo()
+            assert jobs.work(shop, folder.id).state is State.DONE
+
+
+def test_force_ends_a_command_in_a_shell_but_not_its_neighbours(shop: Home, tmp_path: Path) -> None:
+    """Without a session of its own, as under make, cron or a script: its process group is not ours to kill."""
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in LONG.items()]
+    command = shlex.join([sys.executable, "-m", "core", "--home", str(shop.path), "train", *options])
+    shell = subprocess.Popen(["bash", "-c", f"{command}; touch {tmp_path}/after"], cwd=ROOT, start_new_session=True)
+    end = time.monotonic() + 60
+    while not (found := runs.listing(shop)) and time.monotonic() < end:
+        time.sleep(0.1)
+    run = wait(shop, found[0].id, lambda run: run.progress.done > 0)
+    assert jobs.cancel(shop, run.id, force=True).state is State.CANCELLED
+    assert not psutil.pid_exists(run.pid)
+    shell.wait(timeout=20)
+    assert (tmp_path / "after").exists()
+
+
+def test_candidates_come_from_a_run_on_the_same_data(shop: Home) -> None:
+    run = jobs.work(shop, jobs.create(shop, "train", "shop", SMALL).id)
+    datasets.import_demo(shop, DemoSettings(users=80, items=200, interactions=1200, seed=8), name="other")
+    with pytest.raises(RunError, match="not trained on 'other'"):
+        jobs.create(shop, "candidates", "other", {"run": run.id})
+    datasets.import_demo(shop, DemoSettings(users=80, items=200, interactions=1200, seed=9), name="shop", replace=True)
+    with pytest.raises(NotFoundError, match="Train first"):
+        jobs.create(shop, "candidates", "shop", {})
+
+
+def test_without_a_test_part_a_training_still_ends_well(home: Home, tmp_path: Path) -> None:
+    rows = [
+        f"u{user},i{(user * item) % 31},{'valid' if item % 5 == 0 else 'train'}" for user in range(20) for item in range(1, 12)
+    ]
+    path = tmp_path / "clicks.csv"
+    path.write_text("\n".join(["user,item,split", *rows]))
+    datasets.import_path(home, path)
+    run = jobs.work(home, jobs.create(home, "train", "clicks", SMALL).id)
+    assert run.state is State.DONE
+    assert set(run.metrics) == {"valid"}
 
 
 def test_what_cannot_work_is_refused_before_any_run_exists(shop: Home) -> None:

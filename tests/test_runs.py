@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -15,6 +16,7 @@ from core.artifacts import Home, atomic
 from core.errors import NotFoundError, RunError, WinnowError
 from core.records import Embeddings, Report
 from core.runs import Progress, State
+from core.store import Store
 
 
 def made(home: Home, **manifest) -> runs.RunFolder:  # noqa: ANN003
@@ -123,3 +125,30 @@ def test_a_broken_status_file_names_itself(home: Home) -> None:
     with pytest.raises(NotFoundError, match="status.json"):
         folder.read()
     assert json.loads((folder.path / "manifest.json").read_text())["id"] == folder.id
+
+
+def test_a_damaged_run_hides_no_other_and_can_be_removed(home: Home) -> None:
+    broken, fine = made(home), made(home)
+    (broken.path / "status.json").unlink()
+    assert [run.id for run in runs.listing(home)] == [fine.id]
+    runs.remove(home, broken.id)
+    assert [path.name for path in home.runs.iterdir()] == [fine.id]
+
+
+def test_a_place_that_cannot_be_written_is_explained(home: Home, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    with pytest.raises(WinnowError, match="could not be written") as caught:
+        runs.create(Home(blocked / "home"), "train", "shop", {})
+    assert "--home" in caught.value.hint
+    with pytest.raises(WinnowError, match="could not be written"), atomic(blocked / "x.csv"):
+        raise AssertionError("nothing to write to")
+
+
+@pytest.mark.parametrize("name", ["a?b", "e%20f", "g#h", "blank space"])
+def test_a_home_with_odd_characters_keeps_its_database(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WINNOW_DB", raising=False)
+    place = Home.at(tmp_path / name)
+    Store.open(place).close()
+    assert (place.path / "winnow.db").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -11,7 +11,7 @@ from core import train
 from core.denoisers import Denoiser
 from core.errors import RunError, SettingsError
 from core.evaluate import evaluate
-from core.records import Interactions, Label, LabelSet, Source
+from core.records import Interactions, Label, LabelSet, Report, Source
 from core.settings import TrainSettings
 
 SMALL = {"dim": 16, "epochs": 12, "min_epochs": 12, "batch_size": 128, "eval_every": 4, "device": "cpu"}
@@ -157,3 +157,18 @@ def test_missed_positives_are_added_only_for_those_who_are_trusted_but_never_dra
         edges = made.inference_graph().matrix.nnz // 2
         assert edges == len(planted.train) + (add in trusted)
         assert labels.codes(planted.n_items)[0] in made.never_negative
+
+
+def test_valid_is_ranked_without_the_training_items(planted) -> None:  # noqa: ANN001
+    fit = run(planted)
+    expected = evaluate(fit.embeddings, planted.valid, [planted.train]).means()
+    assert fit.valid.means() == pytest.approx(expected)
+    assert expected != pytest.approx(evaluate(fit.embeddings, planted.valid, []).means())
+
+
+def test_patience_counts_anew_after_every_improvement(planted, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    scores = iter([0.1, 0.05, 0.2, 0.15, 0.1, 0.9, 0.9])
+    users = np.array([0], np.int32)
+    monkeypatch.setattr(train, "evaluate", lambda *args: Report(users, {"recall@20": np.array([next(scores)])}))
+    fit = run(planted, settings={"epochs": 50, "min_epochs": 1, "eval_every": 1, "patience": 2})
+    assert (fit.epochs, fit.best_epoch) == (5, 3)

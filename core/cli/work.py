@@ -90,7 +90,7 @@ def _told(run: Run) -> Any:
     if not run.metrics:
         lines = [f"{name}: {value}" for name, value in summary(run).items() if name not in ("progress", "kind")]
         return "\n".join(lines)
-    names = list(run.metrics["test"])
+    names = list(next(iter(run.metrics.values())))
     rows = [[name, *(run.metrics.get(split, {}).get(name) for split in ("valid", "test"))] for name in names]
     return table(f"{run.id}: {run.result['epochs']} epochs, {run.seconds:.1f} s", ["metric", "valid", "test"], rows)
 

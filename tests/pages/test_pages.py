@@ -75,7 +75,7 @@ def test_links_choose_dataset_and_training(ready: Home, open_page: Open) -> None
 
 def test_the_threshold_says_what_it_would_drop_and_how_right_that_is(ready: Home, open_page: Open) -> None:
     data = datasets.load(ready, NAME)
-    run = runs.newest_trained(ready, NAME)
+    run = runs.listing(ready, NAME, "train")[0]
     losses = runs.folder(ready, run.id).losses()
     truth = {(u, i): t for u, i, t in zip(data.train.user, data.train.item, data.train.truth, strict=True)}
     noisy = np.array([truth.get(pair, 0) == Label.NOISY_POSITIVE for pair in zip(losses["user"], losses["item"], strict=True)])
