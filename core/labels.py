@@ -40,12 +40,13 @@ def label_of(relevant: bool, observed: bool) -> Label:
 def resolve(dataset: Dataset, judgments: pd.DataFrame, decisions: pd.DataFrame) -> LabelSet:
     """The label of every examined pair, ordered by user and item.
 
-    judgments: rows as Store.judgments gives them (`asked_at` is optional; a rating that is no Rating counts as missing).
+    judgments: rows as Store.judgments gives them (a rating that is no Rating counts as missing).
     decisions: rows as Store.standing gives them, oldest first.
 
     - A person's newest decision wins over everything; "unsure" keeps the pair as it is, whatever a judge said.
-    - A rater's two views make one opinion: both High is relevant, anything else is not. A missing view is no opinion:
-      the pair is UNJUDGED unless another rater has one. Views of different raters are never combined.
+    - A rater's two views of one questioning (`asked_at`) make one opinion: both High is relevant, anything else is not.
+      A missing view is no opinion: the pair is UNJUDGED unless another opinion is complete. Views of different raters, or
+      of questionings with different texts, are never combined.
     - Of several opinions an LLM's beats the built-in rater's, then the newest one counts.
     - Pairs observed in valid or test get no label, whoever asked: an edge or a hard negative made from them would carry
       the answer of the evaluation into the training. Pairs with unknown ids get none either. Both are counted by
@@ -166,18 +167,18 @@ def _opinions(judgments: pd.DataFrame, codes: np.ndarray) -> tuple[np.ndarray, n
     """Per judged pair its code, whether the best opinion says relevant, and that opinion's source (NONE: there is none)."""
     rows = judgments.assign(
         code=codes,
-        asked=judgments["asked_at"] if "asked_at" in judgments else judgments["at"],
         answered=judgments["rating"].isin([rating.value for rating in Rating]),
         high=judgments["rating"] == Rating.HIGH.value,
         source=np.where(judgments["is_llm"].fillna(False).astype(bool), Source.LLM, Source.BUILTIN).astype(np.int8),
     )
-    rows = rows[codes >= 0].sort_values("asked", kind="stable")
+    rows = rows[codes >= 0].sort_values("asked_at", kind="stable")
     rows["rater"] = rows.groupby(RATER, dropna=False, sort=False).ngroup()
-    rows = rows.drop_duplicates(["code", "rater", "view"], keep="last")
-    opinions = rows.groupby(["code", "rater"], as_index=False, sort=False).agg(
-        views=("answered", "sum"), high=("high", "sum"), source=("source", "last"), asked=("asked", "max")
+    opinion = ["code", "rater", "asked_at"]
+    rows = rows.drop_duplicates([*opinion, "view"], keep="last")
+    opinions = rows.groupby(opinion, as_index=False, sort=False).agg(
+        views=("answered", "sum"), high=("high", "sum"), source=("source", "last")
     )
     opinions["complete"] = opinions["views"] == 2
-    best = opinions.sort_values(["code", "complete", "source", "asked"], kind="stable").drop_duplicates("code", keep="last")
+    best = opinions.sort_values(["code", "complete", "source", "asked_at"], kind="stable").drop_duplicates("code", keep="last")
     source = np.where(best["complete"], best["source"], Source.NONE).astype(np.int8)
     return best["code"].to_numpy(np.int64), (best["high"] == 2).to_numpy(bool), source

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core import datasets, judges, labels
+from core import datasets, judges, labels, semantic
 from core.artifacts import Home
 from core.datasets.demo import import_demo
 from core.errors import BadAnswer, Busy, Fatal, JudgeError, Refused, SettingsError, Transient
@@ -270,6 +270,13 @@ class TestBuiltin:
         assert "of random pairs" in item
         assert not rows["is_llm"].any()
         assert set(rows["model"]) == {"built-in rater, not a language model"}
+
+    def test_another_encoder_is_another_rater(self, home: Home, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        first, encode = set(self.judged(home, store)["digest"]), semantic.encode_items
+        monkeypatch.setattr(semantic, "encode_items", lambda *given: dataclasses.replace(encode(*given), name="another"))
+        second = set(self.judged(home, store)["digest"])
+        assert len(first) == len(second) == 1
+        assert first != second
 
     def test_the_rating_is_a_function_of_the_prompt(self, home: Home, store: Store) -> None:
         rows = self.judged(home, store)

@@ -24,8 +24,8 @@ def shop() -> Dataset:
 
 
 def judged(*rows: tuple) -> pd.DataFrame:
-    """Rows (pair, view, rating) or (pair, view, rating, judge, asked_at) as the store gives them."""
-    full = [(*row, *("llm", float(n))[len(row) - 3 :]) for n, row in enumerate(rows)]
+    """Rows (pair, view, rating) or (pair, view, rating, judge, asked_at) as the store gives them; asked at 0.0 if unsaid."""
+    full = [(*row, *("llm", 0.0)[len(row) - 3 :]) for row in rows]
     frame = pd.DataFrame(full, columns=["pair", "view", "rating", "model", "asked_at"])
     ids = {"user_id": [f"u{u}" for u, _ in frame["pair"]], "item_id": [f"i{i}" for _, i in frame["pair"]]}
     is_llm = frame["model"] != "builtin"
@@ -80,6 +80,15 @@ def test_views_of_different_raters_are_not_one_opinion(shop: Dataset) -> None:
     assert resolved(shop, judged(*rows), decided())[OBSERVED][0] == Label.UNJUDGED
 
 
+def test_views_of_two_questionings_are_not_one_opinion(shop: Dataset) -> None:
+    """Asked again with other texts and stopped half-way: the older, complete answer counts."""
+    older = [(OBSERVED, "user", "Low", "llm", 1.0), (OBSERVED, "item", "High", "llm", 1.0)]
+    newer = [(OBSERVED, "user", "High", "llm", 2.0), (OBSERVED, "item", "High", "llm", 2.0)]
+    assert resolved(shop, judged(*older, newer[0]), decided())[OBSERVED][0] == Label.NOISY_POSITIVE
+    assert resolved(shop, judged(*older, *newer), decided())[OBSERVED][0] == Label.HARD_POSITIVE
+    assert resolved(shop, judged(older[1], newer[0]), decided())[OBSERVED][0] == Label.UNJUDGED
+
+
 def test_an_llm_beats_the_built_in_rater_however_old_it_is(shop: Dataset) -> None:
     rows = [*both(OBSERVED, "High", "llm", 1.0), *both(OBSERVED, "Low", "builtin", 2.0)]
     assert resolved(shop, judged(*rows), decided())[OBSERVED] == (Label.HARD_POSITIVE, Source.LLM)
@@ -123,14 +132,13 @@ ANSWER = st.tuples(st.sampled_from([OBSERVED, UNOBSERVED]), st.sampled_from(["ye
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.tuples(ROW, st.sampled_from(["a", "b", "builtin"])), max_size=14).map(
-        lambda rows: [(*row, who) for row, who in rows]
+    st.lists(st.tuples(ROW, st.sampled_from(["a", "bb", "builtin"]), st.sampled_from([1.0, 2.0])), max_size=14).map(
+        lambda rows: [(*row, who, at + 0.1 * len(who)) for row, who, at in rows]  # no two raters are asked at one moment
     ),
     st.lists(ANSWER, max_size=3),
 )
 def test_the_rule_against_a_plain_loop(rows: list[tuple], answers: list[tuple]) -> None:
     shop = catalogue()
-    rows = [(*row, float(n)) for n, row in enumerate(rows)]
     assert resolved(shop, judged(*rows), decided(*answers)) == by_hand(shop, rows, answers)
 
 
@@ -146,11 +154,11 @@ def by_hand(shop: Dataset, rows: list[tuple], answers: list[tuple]) -> dict[tupl
             found[pair] = (labels.label_of(human[-1] == "yes", pair in train), Source.HUMAN)
             continue
         best = None
-        for who in {row[3] for row in rows if row[0] == pair}:
-            newest = {row[1]: row for row in rows if row[0] == pair and row[3] == who}
+        for who, asked in {row[3:] for row in rows if row[0] == pair}:
+            newest = {row[1]: row for row in rows if row[0] == pair and row[3:] == (who, asked)}
             if {view for view, row in newest.items() if row[2]} == set(VIEWS):
                 source = Source.BUILTIN if who == "builtin" else Source.LLM
-                opinion = (source, max(row[4] for row in newest.values()), all(row[2] == "High" for row in newest.values()))
+                opinion = (source, asked, all(row[2] == "High" for row in newest.values()))
                 best = max(best or opinion, opinion)
         found[pair] = (labels.label_of(best[2], pair in train), best[0]) if best else (Label.UNJUDGED, Source.NONE)
     return found

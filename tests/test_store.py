@@ -178,6 +178,23 @@ class TestJudgments:
         store.ask("shop", [want("old-u"), want("old-i", "item")])  # asked again: known, and now the newest
         assert store.judgments("shop")["prompt_version"].tolist() == ["1", "1"]
 
+    def test_views_of_two_questionings_are_never_mixed(self, store: Store) -> None:
+        """One rater, asked again with other texts: what was left half-way does not join what was complete."""
+
+        def ratings() -> dict[str, str]:
+            return store.judgments("shop").set_index("view")["rating"].to_dict()
+
+        store.ask("shop", [want("old-u"), want("old-i", "item")])
+        store.record(judgment("old-u", rating="Low"), [], "")
+        store.record(judgment("old-i", "item", rating="High"), [], "")
+        for _ in range(2):  # once more after a stop: all of its wants move to one new moment
+            store.ask("shop", [want("new-u"), want("new-i", "item")])
+            store.record(judgment("new-u", rating="High"), [], "")
+            assert ratings() == {"user": "Low", "item": "High"}
+        store.record(judgment("new-i", "item", rating="Mid"), [], "")
+        assert ratings() == {"user": "High", "item": "Mid"}
+        assert len(store.judgments("shop")) == 2
+
     def test_coverage_counts_pairs(self, store: Store) -> None:
         store.ask("shop", [want(f"{item}{view}", view, ("u", item)) for item in "abcd" for view in VIEWS])
         for key in ("auser", "aitem", "buser"):

@@ -47,12 +47,11 @@ class BuiltinJudge:
 
     def __init__(self, settings: JudgeSettings, cache: Path) -> None:
         self._settings, self._cache = settings, cache
-        self.digest = fingerprint(SAMPLE, NEAREST, SATURATED, PRIOR_PAIRS, LEAST_SEPARATION)
-        self._encoder = ""
+        self.digest = ""
         self._ready: _Ready | None = None
 
     def identity(self) -> dict[str, Any]:
-        return {"judge": self.name, "digest": self.digest, "encoder": self._encoder}
+        return {"judge": self.name, "digest": self.digest}
 
     def check(self) -> Health:
         return Health(True, "The built-in rater is always there. It compares texts; it is not a language model.")
@@ -60,7 +59,7 @@ class BuiltinJudge:
     def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
         """Fatal when the items have no texts, or texts that do not tell chosen items from random ones."""
         encoded = semantic.encode_items(dataset, self._settings, self._cache)
-        self._encoder = encoded.name
+        self.digest = fingerprint(encoded.name, SAMPLE, NEAREST, SATURATED, PRIOR_PAIRS, LEAST_SEPARATION)
         attributes = Attributes(dataset)
         if not len(attributes.names) and not encoded.vectors.any():
             hint = "Import the items with titles, categories or descriptions."

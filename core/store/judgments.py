@@ -19,7 +19,9 @@ from core.store.database import Database, frame
 
 CHUNK = 500
 RATER = ["judge", "model", "digest", "prompt_version"]
-"""What tells one rater's opinion from another's; the two views of a label never come from different raters."""
+"""What tells one rater from another; the two views of a label never come from different raters."""
+OPINION = ["user_id", "item_id", *RATER, "asked_at"]
+"""Both views of one: a rater's answers to what was asked at one moment, so from the same texts about the pair."""
 
 
 class Want(NamedTuple):
@@ -81,8 +83,8 @@ class JudgmentLog(Database):
     ) -> pd.DataFrame:
         """One row per pair, view, judge and model: its answer, oldest question first.
 
-        Where a judge answered about a pair under several prompt versions or weights, the newest of those that answered in
-        both views counts (else the newest at all), never a mixture.
+        Where a judge was asked about a pair several times, with other texts, prompt versions or weights, the newest
+        questioning that it answered in both views counts (else the newest at all), never a mixture.
 
         Columns of core.records.Judgment, `how` ("strict" or "repaired"), `truncated`, `asked_at` [Unix s], and with `texts`
         also `prompt` (JSON of the messages) and `raw` (the answer as it came), which are long.
@@ -96,7 +98,7 @@ class JudgmentLog(Database):
         statement = select(*columns, want.c.at.label("asked_at")).select_from(source)
         with self.reading() as connection:
             chosen = _of_pair(statement, want, dataset, user_id, item_id).order_by(want.c.at, want.c.id)
-            return _one_rater(frame(connection, chosen, flags=("is_llm", "truncated")))
+            return _one_questioning(frame(connection, chosen, flags=("is_llm", "truncated")))
 
     def unanswered(self, dataset: str, user_id: str | None = None, item_id: str | None = None) -> pd.DataFrame:
         """What was asked and has no answer: user_id, item_id, view, judge, model, key, asked_at, and the last failure's kind,
@@ -146,13 +148,13 @@ def _of_pair(statement: Select, want: Any, dataset: str, user_id: str | None, it
     return statement if item_id is None else statement.where(want.c.item_id == item_id)
 
 
-def _one_rater(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each pair, judge and model the newest rater with both views, else the newest; rows come oldest question first."""
+def _one_questioning(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each pair, judge and model the newest opinion with both views, else the newest; rows come oldest question first."""
     pair = ["user_id", "item_id", "judge", "model"]
-    rows = rows.drop_duplicates([*pair, *RATER[2:], "view"], keep="last")
-    groups = rows.groupby([*pair, *RATER[2:]], sort=False)
-    if groups.ngroups == len(rows.drop_duplicates(pair)):
+    rows = rows.drop_duplicates([*OPINION, "view"], keep="last")
+    opinions = rows.groupby(OPINION, sort=False)
+    if opinions.ngroups == len(rows.drop_duplicates(pair)):
         return rows.reset_index(drop=True)
-    ranked = rows.assign(_views=groups["view"].transform("size"), _asked=groups["asked_at"].transform("max"))
-    best = ranked.sort_values(["_views", "_asked"], kind="stable").drop_duplicates(pair, keep="last")
-    return rows.merge(best[[*pair, *RATER[2:]]], on=[*pair, *RATER[2:]]).sort_values("asked_at", kind="stable", ignore_index=True)
+    ranked = rows.assign(_views=opinions["view"].transform("size"))
+    best = ranked.sort_values(["_views", "asked_at"], kind="stable").drop_duplicates(pair, keep="last")
+    return rows.merge(best[OPINION], on=OPINION).sort_values("asked_at", kind="stable", ignore_index=True)
