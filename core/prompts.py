@@ -56,9 +56,13 @@ Low: nothing beyond what any two items have in common."""
 _SYNONYMS = {"medium": Rating.MID, "middle": Rating.MID, "moderate": Rating.MID}
 _CHAT_TOKENS = re.compile(
     r"<\|[^|<>\n]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|</?s>|<</?SYS>>|\[/?INST\]|</?(?:start|end)_of_turn>|</?think(?:ing)?>"
-    r"|<(?:bos|eos|pad|unk)>|</?(?:tool_call|tool_response)>",
+    r"|<(?:bos|eos|pad|unk)>|</?(?:tool_call|tool_response)>|<[|｜]|[|｜]>",
     re.IGNORECASE,
 )
+"""What models read as control. The bars alone come last: only between them may a token hold spaces, so without them nothing
+that a removed token leaves as a space can make another."""
+READ = 20
+"""Of a text this many times its limit is looked at: enough for all that is removed from an honest one."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,11 @@ class Answer:
 
 def sanitise(text: str, limit: int) -> tuple[str, bool]:
     """`text` as harmless data of at most `limit` characters (before `& < >` are escaped), and whether it was cut."""
-    clean = unicodedata.normalize("NFC", text)
+    text = text.strip()
+    clean = unicodedata.normalize("NFC", text[: READ * limit])
     clean = "".join(" " if char.isspace() else char for char in clean if char.isspace() or not _is_control(char))
-    while _CHAT_TOKENS.search(clean):  # removing one may join another
-        clean = _CHAT_TOKENS.sub("", clean)
-    clean = " ".join(clean.split())
-    cut = len(clean) > limit
+    clean = " ".join(_CHAT_TOKENS.sub(" ", clean).split())
+    cut = len(text) > READ * limit or len(clean) > limit
     if cut:
         head = clean[: limit - 1]
         clean = (head.rsplit(" ", 1)[0] if " " in head[limit // 2 :] else head) + "…"

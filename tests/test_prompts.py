@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -92,6 +93,38 @@ def test_a_cut_is_recorded_and_falls_between_words() -> None:
     assert prompts.user_view(long, Item("Swing")).truncated
     assert not prompts.user_view("likes jazz", Item("Swing")).truncated
     assert prompts.item_view([Item(long)], Item("Swing")).truncated
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<" * 20_000 + "s>" * 20_000,
+        "<|a" * 20_000 + "|>" * 20_000,
+        "<|a<s>b|>" * 20_000,
+        "<|" * 20_000 + "</s>" + "|>" * 20_000,
+        "a\u0301\u0323" * 200_000,
+        "word " * 2_000_000,
+    ],
+)
+def test_a_hostile_text_costs_no_more_than_an_honest_one(text: str) -> None:
+    began = time.process_time()
+    clean, cut = sanitise(text, 800)
+    assert time.process_time() - began < 0.5, "about 0.01 s"
+    assert cut
+    as_read = clean.replace("&lt;", "<").replace("&gt;", ">")
+    assert not re.search(r"</?s>|<\|[^|<>]*\|>", as_read)
+
+
+@given(st.lists(st.sampled_from(["<", "|", ">", "｜", "/", "s>", "<s>", "a", " ", "</s>", "|>", "<|", "[INST", "[/INST]", "]"])))
+def test_what_is_taken_out_leaves_no_token(parts: list[str]) -> None:
+    clean, _ = sanitise("".join(parts), 200)
+    as_read = clean.replace("&lt;", "<").replace("&gt;", ">")
+    assert not re.search(r"</?s>|<\|[^|<>]*\|>|<｜[^｜<>]*｜>|\[/?inst\]", as_read, re.IGNORECASE)
+
+
+def test_what_was_not_looked_at_is_a_cut() -> None:
+    assert sanitise("<s>" * 1000 + "the end", 90) == ("…", True)
+    assert sanitise("jazz" + " " * 10_000, 100) == ("jazz", False)
 
 
 def test_plain_text_in_any_script_is_kept() -> None:
