@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import state, widgets, words
+from core.artifacts import login_name
 
 
 def choose() -> None:
@@ -21,7 +22,7 @@ def choose() -> None:
             key=state.RUN,
             help="The finished training that Losses, Pair and Judge look at; the newest is first.",
         )
-    st.session_state.setdefault(state.ANNOTATOR, state.login_name())
+    st.session_state.setdefault(state.ANNOTATOR, login_name())
     st.text_input(
         "Your name",
         key=state.ANNOTATOR,

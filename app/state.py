@@ -4,7 +4,6 @@ Cached by identity (home, dataset fingerprint, store revision, run id), never by
 samples those when it hashes them, and would return stale results.
 """
 
-import getpass
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -97,14 +96,6 @@ def run_id() -> str | None:
 
 def annotator() -> str:
     return (st.session_state.get(ANNOTATOR) or "").strip()
-
-
-def login_name() -> str:
-    """The first guess at the annotator's name."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # no login name, as in some containers
-        return ""
 
 
 # --- data: cached by identity -----------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Where all data live, and how a file is written so that a crash leaves the old one or the new one, never a half."""
 
+import getpass
 import json
 import os
 import shutil
@@ -17,6 +18,14 @@ from sqlalchemy import URL, make_url
 from core.errors import NotFoundError, WinnowError
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def login_name() -> str:
+    """Who sits here, as the system knows it: the annotator until somebody says otherwise."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "anonymous"
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import datasets, labels, runs
 from core.artifacts import Home
-from core.errors import RunError
+from core.errors import Fatal, RunError
 from core.records import Dataset, LabelSet
 from core.runs import Progress, RunFolder
 from core.settings import CandidateSettings, JudgeSettings, Settings, TrainSettings
@@ -48,8 +48,11 @@ def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any
     elif isinstance(settings, CandidateSettings):
         _base(home, dataset_name, settings.run, info.fingerprint)
     elif isinstance(settings, JudgeSettings):
-        from core import candidates
+        from core import candidates, judges
 
+        health = judges.health(settings)
+        if not health.ok:
+            raise Fatal(health.message, health.hint)
         candidates.load(home, datasets.load(home, dataset_name))
     return written
 

@@ -23,7 +23,8 @@ def uniform(rng: np.random.Generator, user: np.ndarray, forbidden: np.ndarray, n
     for one in np.unique(user[open_rows]):
         allowed = np.setdiff1d(np.arange(n_items), forbidden[forbidden // n_items == one] % n_items)
         if not len(allowed):
-            raise RunError(f"The user at position {one} has interacted with every item.", "Leave such users out of the dataset.")
+            message = "There is a user who has interacted with every item, so nothing is left to learn a difference from."
+            raise RunError(message, "Import with more items, or without such users.")
         rows = open_rows[user[open_rows] == one]
         negative[rows] = rng.choice(allowed, size=len(rows))
     return negative.astype(np.int32)

@@ -22,10 +22,12 @@ class Settings(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            name = ".".join(map(str, first["loc"])) or cls.__name__
+            name = ".".join(map(str, first["loc"]))
+            reason = first["msg"].removeprefix("Value error, ")
+            if not first["loc"]:  # two settings that contradict each other; the message names them
+                raise SettingsError(f"{reason[:1].upper()}{reason[1:]}.") from error
             if first["type"] == "extra_forbidden":
                 raise SettingsError(f"There is no setting {name!r}.", f"Known: {', '.join(cls.model_fields)}.") from error
-            reason = first["msg"].removeprefix("Value error, ")
             raise SettingsError(f"Setting {name!r} cannot be {first['input']!r}: {reason}.") from error
 
     def digest(self) -> str:
@@ -172,7 +174,7 @@ class TrainSettings(Settings):
         ),
     ] = 300
     min_epochs: Annotated[
-        int, Field(title="Epochs at least", ge=1, le=5000, description="Epochs before an early stop may happen.")
+        int, Field(title="Epochs at least", ge=1, le=5000, description="Epochs before an early stop may happen; no more than there are.")
     ] = 60
     eval_every: Annotated[
         int,
@@ -206,12 +208,6 @@ class TrainSettings(Settings):
     ] = 5
     seed: Annotated[int, Field(ge=0, description="Seed of initial vectors, batches and negatives.")] = 0
     device: Annotated[str, Field(description="auto, cpu or cuda.")] = "auto"
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.min_epochs > self.epochs:
-            raise ValueError(f"min_epochs {self.min_epochs} is more than epochs {self.epochs}")
-        return self
 
 
 class EncoderSettings(Settings):

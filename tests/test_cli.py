@@ -53,7 +53,8 @@ def test_the_loop(call: Call) -> None:
     assert again["asked"] == 0
     assert again["cached"] == 200
     shown = call("labels", "show", "--dataset", "demo")
-    assert sum(shown["counts"].values()) == 100
+    assert sum(shown["counts"].values()) == len(shown["labels"]) == 100
+    assert len(call("labels", "show", "--limit", 7)["labels"]) == 7
     row = next(row for row in shown["labels"] if row["observed"])
     answer = "yes" if row["label"] == "noisy positive" else "no"
     call("labels", "set", row["user_id"], row["item_id"], answer, "--note", "I know her", "--annotator", "ann")
@@ -121,6 +122,21 @@ def test_errors_are_one_json_object_with_a_hint(call: Call, arguments: list[str]
     told = call(*arguments, code=code)
     assert set(told) == {"error", "hint"}
     assert says in told["error"]
+
+
+def test_a_judge_that_cannot_answer_leaves_no_run_behind(call: Call) -> None:
+    demo(call)
+    call("train", *QUICK)
+    call("candidates", "--budget", 10)
+    before = call("runs")
+    assert "builtin" in call("judge", "--judge", "nope", code=2)["hint"]
+    assert "ollama serve" in call("judge", "--judge", "ollama", "--url", "http://127.0.0.1:9", code=1)["hint"]
+    assert call("runs") == before
+
+
+def test_fewer_epochs_than_the_usual_minimum_are_simply_fewer(call: Call) -> None:
+    demo(call)
+    assert call("train", "--dim", "4", "--epochs", "7")["epochs"] == 7
 
 
 def test_an_unusable_home_is_explained(call: Call, tmp_path: Path) -> None:

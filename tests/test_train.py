@@ -129,7 +129,6 @@ def test_a_loss_that_is_no_number_stops_with_the_epoch_and_keeps_the_checkpoint(
         ({"device": "tpu"}, "cuda"),
         ({"dim": 0}, "dim"),
         ({"depth": 3}, "layers"),
-        ({"min_epochs": 13}, "13"),
     ],
 )
 def test_wrong_settings_are_one_sentence_with_the_choices(planted, wrong: dict, says: str) -> None:  # noqa: ANN001

@@ -7,15 +7,19 @@ from typing import Annotated
 import typer
 
 from core import datasets, exchange, labels, pipeline
-from core.artifacts import atomic
+from core.artifacts import atomic, login_name
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
 from core.errors import DatasetError, SettingsError
 from core.store import Store
 
 app = typer.Typer(help="What pairs are, by judges and by people.", no_args_is_help=True, rich_markup_mode=None)
 
+PEOPLE_READ = 50
+"""Rows that are shown to a person who did not ask for more."""
+
 AnnotatorOption = Annotated[
-    str, typer.Option("--annotator", envvar=["WINNOW_ANNOTATOR", "USER"], help="Who decides; kept with every decision.")
+    str | None,
+    typer.Option("--annotator", envvar="WINNOW_ANNOTATOR", help="Who decides; kept with the decision. Default: the login."),
 ]
 
 
@@ -26,7 +30,7 @@ def labels_show(
     version: Annotated[str | None, typer.Option(help="A frozen version; what stands now when left out.")] = None,
     user: Annotated[str | None, typer.Option(help="Only this user's pairs.")] = None,
     item: Annotated[str | None, typer.Option(help="Only this item's pairs.")] = None,
-    limit: Annotated[int, typer.Option(help="Rows at most; 0: all.")] = 50,
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows at most; without it all with --json, 50 for people.")] = None,
 ) -> None:
     """Show the labels: how many of each kind, and pair by pair who says so.
 
@@ -42,10 +46,12 @@ def labels_show(
     for column, wanted in (("user_id", user), ("item_id", item)):
         rows = rows[rows[column] == wanted] if wanted is not None else rows
     counts = rows["label"].value_counts().to_dict()
-    shown = rows.head(limit) if limit else rows
+    shown = rows.head(limit or (len(rows) if output.as_json else PEOPLE_READ))
     versions = store.versions(name)["version"].tolist()
     told = ", ".join(f"{n} {label}" for label, n in counts.items()) or "no labels yet"
     output.note(f"{name}: {told}. Versions: {', '.join(versions) or 'none'}.")
+    if len(shown) < len(rows):
+        output.note(f"{len(shown)} of {len(rows)} shown; more with --limit.")
     output.answer(
         {"dataset": name, "version": version, "counts": counts, "versions": versions, "labels": shown.to_dict("records")},
         text=table("Labels", list(shown.columns), shown.to_numpy().tolist()),
@@ -62,9 +68,10 @@ def labels_set(
     item: Annotated[str, typer.Argument(help="The item's id.")],
     relevant: Annotated[str, typer.Argument(help="Is the item relevant to the user? yes, no or unsure.")],
     dataset: DatasetOption = None,
-    annotator: AnnotatorOption = "anonymous",
+    annotator: AnnotatorOption = None,
     note: Annotated[str, typer.Option(help="Why.")] = "",
     reason: Annotated[str, typer.Option(help="Reason code.")] = "",
+    saw_judge: Annotated[bool, typer.Option("--saw-judge", help="The judge's rating was known to who decided.")] = False,
 ) -> None:
     """Decide about a pair: a person's answer beats every judge's. Nothing is overwritten; undo it with `labels undo`.
 
@@ -76,10 +83,11 @@ def labels_set(
     data = datasets.load(output.home, name)
     labels.known_pair(data, user, item)
     store = Store.open(output.home)
-    [decision] = store.decide(name, [(user, item)], ANSWERS[relevant], annotator=annotator, note=note, reason=reason)
+    told = {"annotator": annotator or login_name(), "note": note, "reason": reason, "saw_judge": saw_judge}
+    [decision] = store.decide(name, [(user, item)], ANSWERS[relevant], **told)
     now = labels.to_frame(data, store.labels(data))
     now = now[(now["user_id"] == user) & (now["item_id"] == item)].to_dict("records")
-    told = f"{user} - {item}: {now[0]['label'] if now else 'clean'} ({annotator})."
+    told = f"{user} - {item}: {now[0]['label'] if now else 'clean'} ({decision.annotator})."
     output.answer({"decision": asdict(decision), "label": now[0] if now else None}, text=told)
 
 
@@ -98,12 +106,12 @@ def labels_undo(
 def labels_freeze(
     output: Output,
     dataset: DatasetOption = None,
-    annotator: AnnotatorOption = "anonymous",
+    annotator: AnnotatorOption = None,
     note: Annotated[str, typer.Option(help="What this version is.")] = "",
 ) -> None:
     """Keep the labels as they stand now as a version that never changes; `train --labels v1` uses it."""
     name = dataset_name(output.home, dataset)
-    version = pipeline.freeze(output.home, name, annotator=annotator, note=note)
+    version = pipeline.freeze(output.home, name, annotator=annotator or login_name(), note=note)
     output.answer({"dataset": name, "version": version}, text=f"Labels of {name} are kept as {version}.")
 
 
@@ -130,7 +138,7 @@ def labels_import(
     output: Output,
     path: Annotated[Path, typer.Argument(help="A CSV file that `labels export` wrote, or one with user_id, item_id, relevant.")],
     dataset: DatasetOption = None,
-    annotator: AnnotatorOption = "anonymous",
+    annotator: AnnotatorOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
 ) -> None:
     """Append the decisions of a file; those that are already there are left alone, nothing is overwritten.
@@ -143,7 +151,7 @@ def labels_import(
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read: {error}.", "Give a CSV file in UTF-8.") from error
-    rows = exchange.from_csv(text, annotator=annotator)
+    rows = exchange.from_csv(text, annotator=annotator or login_name())
     change = exchange.difference(rows, store.decisions(name), store.standing(name))
     data = datasets.load(output.home, name)
     for row in change.new:

@@ -67,7 +67,7 @@ def _read_cells(sieve: Sieve, frame: pd.DataFrame, mapping: dict[str, str]) -> N
         for change in changes:
             sieve.say("ids", "note", f"Column {mapping[role]!r}: {change}.", 1)
     for role in ("user", "item"):
-        sieve.drop(sieve.rows[role] == "", "missing-id", f"Left out {{n}} without a {role} id.")
+        sieve.drop(sieve.rows[role] == "", "missing-id", f"Left out {{n}} without {'an' if role == 'item' else 'a'} {role} id.")
     if "rating" in mapping:
         ratings = columns.ratings(cells["rating"])
         _keep_readable(sieve, "rating", ratings, mapping["rating"], cells["rating"], "Ratings must be numbers such as 4 or 3.5.")
