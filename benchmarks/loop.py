@@ -59,7 +59,7 @@ def measure(home: Home, dataset: Dataset, seed: int) -> dict[str, float]:
         dataset, fit.embeddings, fit.losses, encoded.vectors, CandidateSettings(budget=len(dataset.train) // 5)
     )
     store = Store.open(Home(home.path / f"{dataset.name}-{seed}"))
-    judges.run(store, dataset, found, judges.make(settings, dataset, home.cache), settings)
+    judges.run(store, dataset, found, judges.make(settings, home.cache), settings)
     judged = store.labels(dataset)
     doubtful = found.where(found.observed)
     n = int((judged.label == Label.NOISY_POSITIVE).sum())
