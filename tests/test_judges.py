@@ -12,7 +12,7 @@ from core import datasets, judges, labels, semantic
 from core.artifacts import Home
 from core.datasets.demo import import_demo
 from core.errors import BadAnswer, Busy, Fatal, JudgeError, Refused, SettingsError, Transient
-from core.judges import JUDGES, Policy
+from core.judges import JUDGES, Policy, runner
 from core.judges.base import CutOff, Health, Reply, Request, question_key
 from core.judges.builtin import BuiltinJudge
 from core.judges.scale import Scale
@@ -40,6 +40,7 @@ class Scripted:
     def __init__(self, script: list[object] | None = None) -> None:
         self.script: Iterator[object] = iter(script or [])
         self.requests: list[Request] = []
+        self.written = 0
         self.closed = False
 
     def identity(self) -> dict[str, object]:
@@ -52,6 +53,7 @@ class Scripted:
         self.texts = PairTexts(dataset, pairs, 20)
 
     def prompt(self, user: int, item: int, view: str, short: bool = False) -> Prompt:
+        self.written += 1
         return self.texts.prompt(user, item, view, short)
 
     def judge(self, request: Request) -> Reply:
@@ -85,6 +87,35 @@ class TestRunner:
         again = judges.run(store, self.shop, self.asked, Scripted([Fatal("nobody may ask")]), SETTINGS)
         assert (again.asked, again.cached, again.unjudged) == (0, 6, 0)
         assert set(store.labels(self.shop).label) == {Label.HARD_POSITIVE, Label.HARD_POSITIVE}
+
+    @pytest.mark.parametrize("looks", [1, 2])
+    def test_a_stop_while_the_questions_are_written(self, store: Store, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
+        monkeypatch.setattr(runner, "LOOK_PAIRS", 1)
+        judge, seen = Scripted(), []
+        summary = judges.run(
+            store,
+            self.shop,
+            self.asked,
+            judge,
+            SETTINGS,
+            progress=lambda *told: seen.append(told),
+            should_stop=lambda: len(seen) > looks,
+        )
+        assert (summary.asked, summary.cached, summary.failed, summary.unjudged) == (0, 0, 0, 3)
+        assert (judge.written, judge.requests, judge.closed) == (looks * 2, [], True)
+        assert seen[-1][:2] == (0, 6)
+        assert len(store.unanswered("shop")) == 0
+
+    @pytest.mark.parametrize(("kept", "written"), [(10**6, 6), (0, 12)])
+    def test_a_question_is_written_once_unless_there_are_too_many(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, kept: int, written: int
+    ) -> None:
+        monkeypatch.setattr(runner, "KEPT_CHARS", kept)
+        judge = Scripted()
+        judges.run(store, self.shop, self.asked, judge, SETTINGS)
+        assert judge.written == written
+        for request in judge.requests:
+            assert request.key == question_key(judge, request.prompt)
 
     def test_the_limit_takes_the_first_pairs(self, store: Store) -> None:
         judges.run(store, self.shop, self.asked, Scripted(), SETTINGS.model_copy(update={"limit": 1}))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from core.errors import BadAnswer, Busy, Fatal, JudgeError, Refused, Transient
 from core.judges.base import CutOff, Judge, Reply, Request, question_key
+from core.prompts import Prompt
 from core.records import VIEWS, Candidates, Dataset, Judgment
 from core.settings import JudgeSettings
 from core.store import Store, Want
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 
 ProgressCall = Callable[[int, int, str], None]
 LOOK_S = 0.05
+LOOK_PAIRS = 100
+"""While the questions are written, a stop is looked for this often."""
+KEPT_CHARS = 50_000_000
+"""Prompts up to this length in all are kept until they are asked; those of a huge run are written again."""
 LAST_CALLS_S = 2.0
 """After a stop the calls in flight get this long before the judge hangs up."""
 
@@ -57,6 +62,7 @@ class _Question:
     item: int
     view: str
     key: str
+    prompt: Prompt | None  # None: there were too many to keep
 
 
 class _Stop(Exception):
@@ -76,8 +82,9 @@ def run(
 ) -> Summary:
     """Judge the candidates in both views, in their order, up to `settings.limit` pairs; done and total count views.
 
-    Raises Fatal or another JudgeError, with what to do about it, when no further question can work; everything
-    answered until then is kept, and the next run asks only for the rest.
+    Stopped before the first question, it has asked and noted nothing, and counts every pair as unjudged. Raises Fatal or
+    another JudgeError, with what to do about it, when no further question can work; everything answered until then is
+    kept, and the next run asks only for the rest.
     """
     began = time.monotonic()
     try:
@@ -86,19 +93,41 @@ def run(
             raise Fatal(health.message, health.hint)
         progress(0, 0, "reading the texts")
         judge.prepare(dataset, candidates)
-        work = _Work(store, dataset, candidates.where(slice(settings.limit)), judge, policy)
+        pairs = candidates.where(slice(settings.limit))
+        questions = _questions(judge, pairs, progress, should_stop)
+        if questions is None:
+            return Summary(0, 0, 0, len(pairs), time.monotonic() - began)
+        work = _Work(store, dataset, questions, judge, policy)
         work.carry_out(settings.workers if judge.is_llm else 1, progress, should_stop)
     finally:
         judge.close()
     return Summary(work.calls, work.cached, work.failed, work.unjudged(), time.monotonic() - began)
 
 
+def _questions(
+    judge: Judge, pairs: Candidates, progress: ProgressCall, should_stop: Callable[[], bool]
+) -> list[_Question] | None:
+    """Both views of every pair; None when somebody stopped it."""
+    questions, room, total = [], KEPT_CHARS, len(pairs) * len(VIEWS)
+    for number, (user, item) in enumerate(zip(pairs.user.tolist(), pairs.item.tolist(), strict=True)):
+        if number % LOOK_PAIRS == 0:
+            if should_stop():
+                return None
+            progress(0, total, f"writing the questions: {number:,} of {len(pairs):,} pairs")
+        for view in VIEWS:
+            prompt = judge.prompt(user, item, view)
+            room -= len(prompt.messages[-1]["content"])  # the system part is one string for all
+            questions.append(_Question(user, item, view, question_key(judge, prompt), prompt if room >= 0 else None))
+    return None if should_stop() else questions
+
+
 class _Work:
     """The state that workers share; every change of it happens under one lock."""
 
-    def __init__(self, store: Store, dataset: Dataset, pairs: Candidates, judge: Judge, policy: Policy) -> None:
+    def __init__(self, store: Store, dataset: Dataset, questions: list[_Question], judge: Judge, policy: Policy) -> None:
         self._store, self._dataset, self._judge, self._policy = store, dataset, judge, policy
-        self._questions = self._wanted(pairs)
+        self._questions = questions
+        self._note()
         self._views = Counter(question.key for question in self._questions)
         answered = store.answered(self._views)
         self.cached = self._done = sum(self._views[key] for key in answered)
@@ -141,18 +170,13 @@ class _Work:
         answered = self._store.answered(self._views)
         return len({(question.user, question.item) for question in self._questions if question.key not in answered})
 
-    def _wanted(self, pairs: Candidates) -> list[_Question]:
-        """Both views of every pair, noted in the store."""
-        questions = []
-        for user, item in zip(pairs.user.tolist(), pairs.item.tolist(), strict=True):
-            for view in VIEWS:
-                questions.append(_Question(user, item, view, question_key(self._judge, self._judge.prompt(user, item, view))))
+    def _note(self) -> None:
+        """Tell the store what is wanted, all at one moment."""
         judge, users, items = self._judge, self._dataset.user_ids, self._dataset.item_ids
-        self._store.ask(
-            self._dataset.name,
-            [Want(users[each.user], items[each.item], each.view, judge.name, judge.model, each.key) for each in questions],
-        )
-        return questions
+        wants = [
+            Want(users[each.user], items[each.item], each.view, judge.name, judge.model, each.key) for each in self._questions
+        ]
+        self._store.ask(self._dataset.name, wants)
 
     def _left(self) -> list[list[_Question]]:
         """Open questions by user, each key once, users in the order of their first pair; one view after the other."""
@@ -181,7 +205,7 @@ class _Work:
 
     def _answer(self, question: _Question) -> None:
         """One question until it is answered or out of budget."""
-        prompt = self._judge.prompt(question.user, question.item, question.view)
+        prompt = question.prompt or self._judge.prompt(question.user, question.item, question.view)
         request = Request(question.key, question.user, question.item, question.view, prompt)
         transient, attempt, short = 0, 0, False
         while True:
