@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -35,6 +36,11 @@ class Difference:
     known: dict[int, int]  # id in the file -> id in the store, for the rows that are there already
 
 
+@dataclass(frozen=True)
+class Undated(Decision):
+    """A row of a file that does not say when it was decided; `at` is when it was read."""
+
+
 def to_csv(decisions: Sequence[Decision]) -> str:
     """All rows with a header; times in Unix seconds, exact."""
     out = io.StringIO(newline="")
@@ -51,35 +57,44 @@ def from_csv(text: str, *, annotator: str) -> list[Decision]:
     What a row does not say: `annotator` took it now, seeing the judge. One bad row is a SettingsError that names its line.
     """
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    missing = [name for name in NEEDED if name not in (reader.fieldnames or [])]
+    try:
+        header = reader.fieldnames or []
+    except csv.Error as error:
+        raise SettingsError(f"The header cannot be read: {error}.", f"It needs {', '.join(NEEDED)}.") from error
+    missing = [name for name in NEEDED if name not in header]
     if missing:
         raise SettingsError(f"The file has no column {missing[0]!r}.", f"It needs a header with {', '.join(NEEDED)}.")
     now = time.time()
-    decisions: list[Decision] = []
-    for number, row in enumerate(reader, 1):
-        try:
-            decisions.append(_parse(row, number, annotator, now))
-        except ValueError as error:
-            raise SettingsError(f"Line {reader.line_num}: {error}.", "Correct the line; nothing was imported.") from error
-    return decisions
+    try:
+        return [_parse(row, number, annotator, now) for number, row in enumerate(reader, 1)]
+    except (ValueError, csv.Error) as error:
+        line = reader.line_num + isinstance(error, csv.Error)  # which comes before the line is counted
+        raise SettingsError(f"Line {line}: {error}.", "Correct the line; nothing was imported.") from error
 
 
 def difference(rows: Sequence[Decision], existing: Sequence[Decision], standing: pd.DataFrame) -> Difference:
     """What adding `rows` to a store with `existing` rows (Store.decisions) and `standing` answers (Store.standing) does.
 
-    A row is the same when everything but its id and batch is; an undo row when it also undoes the same row.
+    A row is the same when everything but its id and batch is; an undo row when it also undoes the same row. A row without
+    a time is the same when its annotator's answer stands already, in the store or by an earlier row of the file.
     """
     there = {_content(row, row.undoes): row.id for row in existing}
     answers = standing.groupby(["user_id", "item_id"])["relevant"].agg(set).to_dict()
+    stands = {(row.user_id, row.item_id, row.annotator): row for row in standing.itertuples()}
+    last = {_who(row): row for row in rows}
+    settled = {who for who, row in last.items() if who in stands and _says(row, stands[who])}
+    told: dict[tuple[str, str, str], Decision] = {}  # the newest of `new` that an annotator says about a pair
     known: dict[int, int] = {}
     new: list[Decision] = []
     for row in rows:
         target = None if row.undoes is None else known.get(row.undoes, -1)  # -1: undoes a row that is new itself
         identifier = there.get(_content(row, target))
-        if identifier is None:
-            new.append(row)
-        else:
+        who = _who(row)
+        if identifier is not None:
             known[row.id] = identifier
+        elif not (isinstance(row, Undated) and who in settled) and not (who in told and _says(row, told[who])):
+            new.append(row)
+            told[who] = row
     conflicting = [
         row for row in new if row.relevant and answers.get((row.user_id, row.item_id), {row.relevant}) != {row.relevant}
     ]
@@ -111,13 +126,14 @@ def _parse(row: dict[str | None, str | None], number: int, annotator: str, now: 
         raise ValueError(f"relevant is {cells['relevant']!r}, not {', '.join(ANSWERS)}")
     if not cells["user_id"] or not cells["item_id"]:
         raise ValueError("the user or the item is empty")
-    at = float(cells.get("at") or now)
+    dated = bool(cells.get("at"))
+    at = float(cells["at"]) if dated else now
     if not math.isfinite(at) or at > now + 60:
         raise ValueError(f"at is {cells['at']}, which is no time in the past (Unix seconds)")
     saw = cells.get("saw_judge", "").strip().lower()
     if saw not in ("", "true", "false", "1", "0"):
         raise ValueError(f"saw_judge is {saw!r}, not true or false")
-    decision = Decision(
+    decision = (Decision if dated else Undated)(
         id=int(cells.get("id") or -number),
         user_id=cells["user_id"],
         item_id=cells["item_id"],
@@ -128,6 +144,22 @@ def _parse(row: dict[str | None, str | None], number: int, annotator: str, now: 
         saw_judge=saw in ("", "true", "1"),
     )
     return dataclasses.replace(decision, **{name: cells.get(name, "") for name in ("note", "reason", "batch")})
+
+
+def _who(row: Decision) -> tuple[str, str, str]:
+    return row.user_id, row.item_id, row.annotator
+
+
+def _says(row: Decision, stands: Any) -> bool:
+    """Whether a row has no time and tells nothing beyond what stands (a Decision, or a row of Store.standing)."""
+    return (
+        isinstance(row, Undated)
+        and row.relevant is not None
+        and row.relevant == stands.relevant
+        and row.note in ("", stands.note)
+        and row.reason in ("", stands.reason)
+        and (row.saw_judge or not stands.saw_judge)
+    )
 
 
 def _content(row: Decision, undoes: int | None) -> tuple[object, ...]:

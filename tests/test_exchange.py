@@ -86,6 +86,52 @@ def test_conflicts_are_told_before_anything_is_written(make: Callable[[str], Sto
     assert store.standing("shop").set_index(["item_id", "annotator"])["conflict"].to_dict()["i", "bob"]
 
 
+HEADER = "user_id,item_id,relevant\n"
+
+
+def bring(store: Store, content: str) -> tuple[int, int]:
+    """How many rows an import adds, and how many it finds there."""
+    rows = exchange.from_csv(content, annotator="ann")
+    found = exchange.difference(rows, store.decisions("shop"), store.standing("shop"))
+    store.add("shop", found.new, found.known)
+    return len(found.new), found.same
+
+
+@pytest.mark.parametrize(
+    ("lines", "new"),
+    [
+        ("u,i,yes\nu,j,no\n", 2),
+        ("u,i,yes\nu,i,yes\n", 1),
+        ("u,i,yes\nu,i,no\n", 2),
+        ("u,i,yes\nu,i,no\nu,i,yes\n", 3),
+    ],
+)
+def test_a_plain_file_changes_nothing_the_second_time(make: Callable[[str], Store], lines: str, new: int) -> None:
+    store, n = make("a"), lines.count("\n")
+    assert bring(store, HEADER + lines) == (new, n - new)
+    before = store.standing("shop")
+    assert bring(store, HEADER + lines) == (0, n)
+    pd.testing.assert_frame_equal(store.standing("shop"), before)
+
+
+def test_a_plain_row_is_new_when_it_says_something_else(make: Callable[[str], Store]) -> None:
+    store = make("a")
+    store.decide("shop", [("u", "i")], "yes", annotator="ann", note="loves jazz")
+    assert bring(store, HEADER + "u,i,yes\n") == (0, 1)
+    assert bring(store, "user_id,item_id,relevant,annotator\nu,i,yes,bob\n") == (1, 0)
+    assert bring(store, "user_id,item_id,relevant,note\nu,i,yes,a gift\n") == (1, 0)
+    assert bring(store, HEADER + "u,i,no\n") == (1, 0)
+    assert bring(store, HEADER + "u,i,yes\n") == (1, 0)
+    store.undo("shop", annotator="ann")
+    assert bring(store, HEADER + "u,i,yes\n") == (1, 0)
+
+
+def test_an_undo_without_a_time_is_kept(make: Callable[[str], Store]) -> None:
+    store = make("a")
+    assert bring(store, "id,user_id,item_id,relevant,undoes\n1,u,i,yes,\n2,u,i,,1\n3,u,i,yes,\n") == (3, 0)
+    assert store.standing("shop")["relevant"].tolist() == ["yes"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -99,6 +145,8 @@ def test_conflicts_are_told_before_anything_is_written(make: Callable[[str], Sto
         ("user_id,item_id,relevant,at\nu,i,yes,soon\n", "Line 2"),
         ("user_id,item_id,relevant,saw_judge\nu,i,yes,perhaps\n", "Line 2.*saw_judge"),
         ("user_id,item_id,relevant\nu,i,\n", "Line 2"),
+        ("user_id,item_id,relevant,note\nu,i,yes,\nu,j,yes," + "x" * 200_000, "Line 3.*limit"),
+        ("user_id,item_id,relevant," + "x" * 200_000, "header.*limit"),
     ],
 )
 def test_a_bad_line_is_named(content: str, message: str) -> None:
