@@ -133,11 +133,17 @@ def _put_aside(files: Sequence[Any]) -> list[Path]:
         top = tempfile.mkdtemp(dir=uploads)
         for file in files:
             given = PurePosixPath(file.name)
-            folder = Path(top) / (given.parent.name or "my-data")
+            folder = Path(top) / _folder_name(given)
             folder.mkdir(exist_ok=True)
             (folder / given.name).write_bytes(file.getbuffer())
         st.session_state[state.DRAFT] = (ids, top)
     return sorted(path for path in Path(top).rglob("*") if path.is_file())
+
+
+def _folder_name(given: PurePosixPath) -> str:
+    """What the uploaded file's folder is called; never a way out of the folder it is put into."""
+    name = given.parent.name
+    return name if name not in ("", ".", "..") else "my-data"
 
 
 def forget() -> None:

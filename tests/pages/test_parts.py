@@ -1,6 +1,8 @@
 """What pages are put together from: harmless text, forms from any settings, charts."""
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from streamlit.testing.v1 import AppTest
 
-from app import charts, palette, widgets, words
+from app import charts, importing, palette, widgets, words
 from core import dynamics
+from core.artifacts import Home
 from core.compare import Comparison, Delta
 from core.labels import label_of
 from core.records import Label, Rating, Source
@@ -139,6 +142,27 @@ FIGURES: list[Callable[[], object]] = [
 @pytest.mark.parametrize("draw", FIGURES)
 def test_nothing_to_draw_is_no_error(draw: Callable[[], object]) -> None:
     assert draw() is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("x.csv", "my-data"),
+        ("../x.csv", "my-data"),
+        ("a/../x.csv", "my-data"),
+        ("./x.csv", "my-data"),
+        ("a/ml-100k/x.csv", "ml-100k"),
+    ],
+)
+def test_an_upload_stays_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, folder: str) -> None:
+    monkeypatch.setattr(importing.state, "home", lambda: Home(tmp_path))
+    content = SimpleNamespace(file_id="1", name=name, getbuffer=lambda: b"user,item\n")
+    [path] = importing._put_aside([content])
+    uploads = tmp_path / "cache" / "uploads"
+    assert path.relative_to(uploads).parts[1:] == (folder, "x.csv")
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
+    importing.forget()
+    assert list(uploads.iterdir()) == []
 
 
 @pytest.mark.parametrize(("seconds", "text"), SPANS)
