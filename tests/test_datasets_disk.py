@@ -14,6 +14,7 @@ from movielens_folder import write_movielens
 
 from core import datasets
 from core.artifacts import ROOT, Home
+from core.datasets import disk
 from core.errors import DatasetError, NotFoundError
 from core.records import Dataset, Interactions, Label
 from core.settings import ImportSettings
@@ -137,6 +138,107 @@ def test_a_killed_import_leaves_no_dataset(home: Home, folder: Path) -> None:
     assert datasets.listing(home) == []
     datasets.import_path(home, folder)
     assert [info.name for info in datasets.listing(home)] == ["shop"]
+
+
+KILLED_WHILE_REPLACING = """
+import os, signal, sys
+from pathlib import Path
+from core import datasets
+from core.artifacts import Home
+
+rename, due = Path.rename, int(sys.argv[3])
+
+def counted(self, target):
+    global due
+    due -= 1
+    if due == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+
+Path.rename = counted
+datasets.import_path(Home.at(sys.argv[1]), sys.argv[2], name="shop", replace=True)
+"""
+
+
+def killed_while_replacing(home: Home, source: Path, renames: int) -> None:
+    command = [sys.executable, "-c", KILLED_WHILE_REPLACING, str(home.path), str(source), str(renames)]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("look", ["listing", "info", "load", "import", "remove"])
+def test_a_killed_replacement_loses_nothing(
+    home: Home, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    first, _ = datasets.import_path(home, folder)
+    (tmp_path / "other.csv").write_text("user,item\n1,2\n")
+    killed_while_replacing(home, tmp_path / "other.csv", 2)  # the old one is set aside, the new one not yet in its place
+    assert not (home.datasets / "shop").exists()
+    if look == "listing":
+        assert datasets.listing(home) == [first]
+    elif look == "info":
+        assert datasets.info(home, "shop") == first
+    elif look == "load":
+        assert datasets.load(home, "shop").fingerprint == first.fingerprint
+    elif look == "remove":
+        datasets.remove(home, "shop")
+        assert datasets.listing(home) == []
+        return
+    else:
+        with pytest.raises(DatasetError, match="already a dataset"):
+            datasets.import_path(home, tmp_path / "other.csv", name="shop")
+    assert len(list(home.datasets.iterdir())) == 2  # what the dead process had written is still there
+    datasets.import_path(home, folder, name="second")
+    assert len(list(home.datasets.iterdir())) == 3  # it might be at work
+    monkeypatch.setattr(disk, "STALE_S", -1.0)
+    datasets.import_path(home, folder, name="third")
+    assert sorted(path.name for path in home.datasets.iterdir()) == ["second", "shop", "third"]
+
+
+def test_a_dataset_that_somebody_looks_for_while_it_is_replaced(
+    home: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two renames the name is free; who looks then puts the old one back, and the replacement goes on."""
+    first, _ = datasets.import_path(home, folder)
+    (folder / "interactions.csv").write_text(CLICKS + "u7,a,5,1700000009,train\n")
+    rename, seen = Path.rename, []
+
+    def looked_at(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        if target.name.endswith(".old") and not seen:
+            seen.append(datasets.load(home, "shop").fingerprint)
+        return moved
+
+    monkeypatch.setattr(Path, "rename", looked_at)
+    second, _ = datasets.import_path(home, folder, replace=True)
+    assert seen == [first.fingerprint]
+    assert datasets.load(home, "shop").fingerprint == second.fingerprint != first.fingerprint
+    assert [path.name for path in home.datasets.iterdir()] == ["shop"]
+
+
+@pytest.mark.parametrize("replacements", [1, 2, 3])
+def test_what_is_replaced_while_it_is_read_is_read_again(
+    home: Home, folder: Path, monkeypatch: pytest.MonkeyPatch, replacements: int
+) -> None:
+    datasets.import_path(home, folder)
+    drafts = []
+    for n in range(replacements):
+        (folder / "interactions.csv").write_text(CLICKS + f"u{n},a,5,1700000009,train\n")
+        drafts.append(datasets.examine(folder))
+    read = pd.read_parquet
+
+    def replaced_before(path: Path) -> pd.DataFrame:
+        if path.name == "interactions.parquet" and drafts:
+            datasets.commit(home, drafts.pop(0), replace=True)
+        return read(path)
+
+    monkeypatch.setattr(pd, "read_parquet", replaced_before)
+    if replacements == 3:
+        with pytest.raises(DatasetError, match="replaced while it was read"):
+            datasets.load(home, "shop")
+        return
+    data = datasets.load(home, "shop")
+    assert f"u{replacements - 1}" in data.user_ids
+    assert data.fingerprint == datasets.info(home, "shop").fingerprint
 
 
 def test_what_is_not_there_is_answered_with_what_is(home: Home, folder: Path) -> None:

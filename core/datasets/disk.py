@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,6 +28,12 @@ log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 FILES = ("interactions", "items", "users", "truth")
+_SET_ASIDE = re.compile(rf"\.({NAME.pattern})\.[a-z0-9_]{{8}}\.old")
+_HIDDEN = re.compile(rf"\.{NAME.pattern}\.([a-z0-9_]{{8}}(\.old)?|removed-[0-9]+)")
+STALE_S = 3600.0
+"""A hidden folder that nobody changed for so long was left by a process that died."""
+TRIES = 3
+"""A dataset that is replaced while it is read is read again, and a place taken while it is replaced is cleared again."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,8 @@ def save(
 ) -> DatasetInfo:
     """Write a dataset beside its place and move it there in one step. An existing name without `replace` is a DatasetError."""
     target = home.datasets / checked_name(name)
+    _restore(home)
+    _sweep(home)
     if target.exists() and not replace:
         raise DatasetError(f"There is already a dataset named {name!r}.", "Choose another name, or replace it.")
     dataset = _assembled(name, "", tables)
@@ -113,9 +121,16 @@ def _whole(target: Path, replace: bool) -> Iterator[Path]:
     old = folder.with_name(folder.name + ".old")
     try:
         yield folder
-        if replace and target.exists():
-            target.rename(old)
-        folder.rename(target)
+        for left in reversed(range(TRIES)):
+            if replace and target.exists():
+                target.rename(old)
+            try:
+                folder.rename(target)
+                break
+            except OSError:
+                if not left or not replace or not target.exists():
+                    raise
+                # Between the two renames somebody looked for the dataset and put it back (`_restore`).
     except OSError as error:
         if old.exists() and not target.exists():
             old.rename(target)
@@ -123,6 +138,30 @@ def _whole(target: Path, replace: bool) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _restore(home: Home) -> None:
+    """Put back what a replacement that was killed between its two renames had set aside, the newest first."""
+    found = [path for path in _hidden(home, _SET_ASIDE) if (path / "dataset.json").is_file()]
+    for path in sorted(found, key=lambda path: (path / "dataset.json").stat().st_mtime, reverse=True):
+        target = path.with_name(_SET_ASIDE.fullmatch(path.name)[1])
+        if not target.exists():
+            with suppress(OSError):  # another process put it back, or goes on replacing it
+                path.rename(target)
+                log.warning("the dataset %s is back: replacing it was interrupted", target.name)
+
+
+def _sweep(home: Home) -> None:
+    """Delete what dead processes left behind."""
+    for path in _hidden(home, _HIDDEN):
+        with suppress(FileNotFoundError):  # its owner was quicker
+            about = path.stat()
+            if time.time() - max(about.st_mtime, about.st_ctime) > STALE_S:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _hidden(home: Home, pattern: re.Pattern[str]) -> list[Path]:
+    return [path for path in home.datasets.glob(".*") if pattern.fullmatch(path.name)]
 
 
 def _unwritable(target: Path, error: OSError) -> DatasetError:
@@ -134,6 +173,7 @@ def listing(home: Home) -> list[DatasetInfo]:
     """All datasets by name."""
     if not home.datasets.exists():
         return []
+    _restore(home)
     names = (path.name for path in home.datasets.iterdir() if NAME.fullmatch(path.name) and (path / "dataset.json").is_file())
     found = []
     for name in sorted(names):
@@ -159,6 +199,8 @@ def import_report(home: Home, name: str) -> ImportReport:
 
 def _described(home: Home, name: str) -> dict:
     path = home.datasets / name / "dataset.json"
+    if not path.is_file():
+        _restore(home)
     if not NAME.fullmatch(name) or not path.is_file():
         there = [entry.name for entry in listing(home)]
         hint = f"There are: {', '.join(there)}." if there else "There is none yet: import a file, or make the demo dataset."
@@ -172,6 +214,9 @@ def remove(home: Home, name: str) -> None:
     folder = home.datasets / name
     doomed = folder.with_name(f".{name}.removed-{os.getpid()}")
     try:
+        for path in _hidden(home, _SET_ASIDE):
+            if _SET_ASIDE.fullmatch(path.name)[1] == name:  # or it would come back
+                shutil.rmtree(path)
         folder.rename(doomed)  # gone at once for everyone else
         shutil.rmtree(doomed)
     except OSError as error:
@@ -180,18 +225,32 @@ def remove(home: Home, name: str) -> None:
 
 def load(home: Home, name: str) -> Dataset:
     """The dataset with positions: users and items in the order of users.parquet and items.parquet (whole-number ids by value,
-    others as text). Raises NotFoundError that lists what there is, DatasetError when its files are damaged."""
-    known = info(home, name)
-    folder = home.datasets / name
+    others as text). Raises NotFoundError that lists what there is, DatasetError when its files are damaged or are being
+    replaced again and again."""
+    problem: Exception | None = None
+    for _ in range(TRIES):
+        known = info(home, name)
+        try:
+            tables = _read(home.datasets / name, known.has_truth)
+            problem = None
+        except (OSError, pa.ArrowException) as error:
+            problem = error
+            continue
+        if info(home, name) == known:  # so the files are those that it describes
+            break
+    else:
+        if problem:
+            raise _damaged(name, problem) from problem
+        raise DatasetError(f"The dataset {name!r} was replaced while it was read.", "Try again when its import is done.")
     try:
-        frames = {file: pd.read_parquet(folder / f"{file}.parquet") for file in FILES[:3]}
-        truth = pd.read_parquet(folder / "truth.parquet") if known.has_truth else None
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(name, error) from error
-    try:
-        return _assembled(name, known.fingerprint, Tables(**frames, truth=truth))
+        return _assembled(name, known.fingerprint, tables)
     except (KeyError, ValueError) as error:
         raise _damaged(name, error) from error
+
+
+def _read(folder: Path, has_truth: bool) -> Tables:
+    frames = {file: pd.read_parquet(folder / f"{file}.parquet") for file in FILES[: 3 + has_truth]}
+    return Tables(**{"truth": None} | frames)
 
 
 def _damaged(name: str, error: Exception) -> DatasetError:
