@@ -74,7 +74,7 @@ def _demo_button(kind: Any) -> None:
 
 
 def _open(name: str, message: str) -> None:
-    st.session_state[state.DATASET], st.session_state[state.RUN] = name, None
+    st.session_state[state.OPENED] = name  # taken up before the sidebar's widgets exist; afterwards they forbid it
     state.flash(message)
     st.rerun()
 

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from app import state, widgets
+from app import state, widgets, work
+from app.palette import KINDS
 from core import browse
 from core.records import Dataset, Source
-from core.runs import State
+from core.runs import Run, State
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,25 @@ def current(all_steps: list[Step]) -> Step | None:
     return next((step for step in all_steps if not step.done), None)
 
 
+def unfinished(runs: list[Run]) -> list[Run]:
+    """Stopped, dead or failed work (newest first) that no newer run of its kind has made up for."""
+    done: set[str] = set()
+    left = []
+    for run in runs:
+        if run.state in (State.CANCELLED, State.INTERRUPTED, State.FAILED) and run.kind not in done:
+            left.append(run)
+        elif run.state is State.DONE:
+            done.add(run.kind)
+    return left
+
+
 def show_next(here: str, data: Dataset | None) -> None:
     """What comes next, as the last thing on a page; on its own page the step is only named."""
+    active = next((run for run in state.runs_of(data.name) if run.state.active), None) if data else None
+    if active:
+        page = work.PAGE_OF[active.kind]
+        widgets.next_step(f"{KINDS[active.kind].lower()} is at work.", page if page != here else None, "Watch it")
+        return
     step = current(steps(data))
     if step is None:
         text = "judge or review more pairs, or train with another seed to see whether the difference holds."

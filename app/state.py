@@ -29,6 +29,7 @@ from core.store import Store
 DATASET, RUN, ANNOTATOR = "ctx_dataset", "ctx_run", "annotator"
 """Session keys of the context bar's widgets."""
 
+OPENED = "opened_dataset"  # a dataset to show from the next rerun on
 WATCHED = "watched_run"  # the run that Train shows
 PAIRS = "pair_list"  # (where it comes from, [(user id, item id), ...]): what previous and next on Pair walk through
 LAST_PAIR = "last_pair"  # (dataset, user id, item id) that Pair showed last
@@ -46,6 +47,9 @@ def home() -> Home:
 
 def read_address() -> None:
     """Take dataset and run from the address when it has changed: a link was followed, or Back was pressed."""
+    if opened := st.session_state.pop(OPENED, None):
+        st.session_state[DATASET], st.session_state[RUN] = opened, None
+        st.query_params.pop("run", None)
     seen = st.session_state.setdefault(_URL, {})
     for name, key in (("dataset", DATASET), ("run", RUN)):
         value = st.query_params.get(name)
@@ -194,7 +198,7 @@ def health(data: Dataset) -> list[Check]:
 
 
 def store() -> Store:
-    return _store(home().database_url.render_as_string(hide_password=False), str(home().path))
+    return _store(str(home().database_url), str(home().path))
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,5 +1,6 @@
 """Times, durations and runs, as people say them."""
 
+import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,9 @@ def duration(seconds: float) -> str:
 
 
 def run_label(run: Run) -> str:
-    """A training in one line: how good, on which labels, when."""
-    labelled = f"labels {run.settings['labels']}" if run.settings.get("labels") else "no labels"
+    """A training in one short line, what tells it from others first: when, on which labels, how good."""
+    labelled = run.settings.get("labels") or "no labels"
     score = run.metrics.get("test", {}).get("recall@20")
-    return " · ".join(([f"R@20 {score:.3f}"] if score is not None else []) + [labelled, when(run.created)])
+    day, clock = when(run.created).split(", ")
+    moment = clock if when(time.time()).startswith(day) else f"{day.rsplit(' ', 1)[0]}, {clock}"
+    return " · ".join([moment, labelled] + ([f"R@20 {score:.3f}"] if score is not None else []))

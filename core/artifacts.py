@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
 from core.errors import NotFoundError, WinnowError
 
@@ -107,10 +107,9 @@ class Home:
         return self.path / "cache"
 
     @property
-    def database_url(self) -> URL:
+    def database_url(self) -> str | URL:
         """WINNOW_DB (any SQLAlchemy URL), else a SQLite file in the home, whatever characters its path has."""
-        given = os.environ.get("WINNOW_DB")
-        return make_url(given) if given else URL.create("sqlite", database=str(self.path / "winnow.db"))
+        return os.environ.get("WINNOW_DB") or URL.create("sqlite", database=str(self.path / "winnow.db"))
 
     def free_bytes(self) -> int:
         with explained(self.path):

@@ -42,7 +42,9 @@ def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any
     info = datasets.info(home, dataset_name)
     written = {"dataset_fingerprint": info.fingerprint, "versions": _versions()}
     if isinstance(settings, TrainSettings):
-        _check_training(settings)
+        from core import train
+
+        train.check(settings)
         if settings.labels:
             written["label_fingerprint"] = _label_fingerprint(Store.open(home), dataset_name, settings.labels)
     elif isinstance(settings, CandidateSettings):
@@ -186,15 +188,6 @@ def _base(home: Home, dataset_name: str, run_id: str | None, content: str) -> ru
     if run.state is not runs.State.DONE:
         raise RunError(f"Run {run.id} is {run.state}: it has no scores yet.", "Wait for it, resume it, or name another run.")
     return run
-
-
-def _check_training(settings: TrainSettings) -> None:
-    from core.backbones import BACKBONES
-    from core.denoisers import DENOISERS
-    from core.train import pick_device
-
-    BACKBONES[settings.backbone], DENOISERS[settings.denoiser]
-    pick_device(settings.device)
 
 
 def _label_fingerprint(store: Store, dataset_name: str, name: str) -> str:

@@ -174,7 +174,10 @@ class TrainSettings(Settings):
         ),
     ] = 300
     min_epochs: Annotated[
-        int, Field(title="Epochs at least", ge=1, le=5000, description="Epochs before an early stop may happen; no more than there are.")
+        int,
+        Field(
+            title="Epochs at least", ge=1, le=5000, description="Epochs before an early stop may happen; no more than there are."
+        ),
     ] = 60
     eval_every: Annotated[
         int,

@@ -145,6 +145,14 @@ def checkpoint_epoch(path: Path) -> int:
         return json.loads(stored.metadata()["state"])["epoch"]
 
 
+def check(settings: TrainSettings) -> None:
+    """SettingsError, before any work, for a name that does not exist here."""
+    BACKBONES[settings.backbone], DENOISERS[settings.denoiser]
+    pick_device(settings.device)
+    if settings.monitor not in metrics.NAMES:
+        raise SettingsError(f"There is no metric {settings.monitor!r}.", f"Choose one of: {', '.join(metrics.NAMES)}.")
+
+
 def pick_device(name: str) -> torch.device:
     """auto: a CUDA device when there is one."""
     if name == "auto":
@@ -168,8 +176,7 @@ class _Loop:
         settings: TrainSettings,
         labels: LabelSet | None,
     ) -> None:
-        if settings.monitor not in metrics.NAMES:
-            raise SettingsError(f"There is no metric {settings.monitor!r}.", f"Choose one of: {', '.join(metrics.NAMES)}.")
+        check(settings)
         self.train, self.valid, self.n_users, self.settings = train, valid, n_users, settings
         self.device = pick_device(settings.device)
         self.denoiser: Denoiser = DENOISERS[settings.denoiser](train, labels, n_users, n_items, settings)

@@ -6,7 +6,6 @@ from app import importing, loop, navigation, state, widgets, words, work
 from app.palette import KINDS
 from core import browse
 from core.records import Label
-from core.runs import State
 
 data = state.dataset()
 widgets.title(
@@ -29,11 +28,7 @@ widgets.tiles(
             "Clicks that are relevant though the model finds them hard.",
         ),
         ("Noisy positives", f"{counts.get(Label.NOISY_POSITIVE, 0):,}", "Clicks that are not relevant, like misclicks."),
-        (
-            "Judged",
-            f"{judged / len(labels):.0%}" if len(labels) else "–",
-            f"{judged:,} of {len(labels):,} pairs that were asked about.",
-        ),
+        ("Judged pairs", f"{judged:,}", f"{judged:,} of {len(labels):,} pairs that were asked about have an answer."),
         ("Reviewed by people", f"{browse.reviewed(labels):,}", "Pairs whose label a person gave; it beats every judge."),
     ]
 )
@@ -55,7 +50,7 @@ with st.grid(columns=6, min_column_width=130, gap="small"):
             st.caption(step.detail)
 loop.show_next("home", data)
 
-unfinished = [run for run in state.runs_of(data.name) if run.state in (State.INTERRUPTED, State.FAILED)]
+unfinished = loop.unfinished(state.runs_of(data.name))
 if unfinished:
     widgets.section("To continue", "Work that stopped before it was done; what it had saved is kept.")
     for run in unfinished[:3]:

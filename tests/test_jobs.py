@@ -198,6 +198,7 @@ def test_what_cannot_work_is_refused_before_any_run_exists(shop: Home) -> None:
     for settings, error in (
         ({"dim": 0}, SettingsError),
         ({"backbone": "resnet"}, SettingsError),
+        ({"monitor": "recall@7"}, SettingsError),
         ({"labels": "v7"}, NotFoundError),
     ):
         with pytest.raises(error):

@@ -139,12 +139,6 @@ def test_a_training_is_started_from_the_form_and_ends_on_the_page(ready: Home, o
     assert shown["Test Recall@20"] == f"{run.metrics['test']['recall@20']:.4f}"
 
 
-def test_settings_that_contradict_are_said_before_the_start(ready: Home, open_page: Open) -> None:
-    page = open_page("train")
-    page.number_input(key="train_epochs").set_value(10).run()  # min_epochs stays at 60
-    assert any("min" in error.value and "10" in error.value for error in page.error)
-
-
 def test_a_dead_training_can_be_resumed_here(ready: Home, open_page: Open) -> None:
     folder = jobs.create(ready, "train", NAME, {"epochs": 3, "min_epochs": 1, "dim": 4, "device": "cpu"})
     folder.update(state=State.RUNNING, pid=2**22 + 1, pid_started=1.0)

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import compare, datasets, runs
+from core import compare, datasets, jobs, runs
 from core.artifacts import Home
 from core.records import Label
 from core.settings import DemoSettings
 from core.store import Store
-from tests.pages.helpers import NAME, TRAIN, carry_out, said
+from tests.pages.helpers import NAME, TRAIN, carry_out, said, sound
 
 Open = Callable[..., AppTest]
 PAGES = {
@@ -50,6 +50,24 @@ def test_the_demo_is_loaded_by_one_click(home: Home, open_page: Open) -> None:
     [info] = datasets.listing(home)
     assert {metric.label: metric.value for metric in page.metric}["Training clicks"] == f"{info.train:,}"
     assert "train a plain model" in said(page)
+
+
+def test_a_second_dataset_is_opened_when_it_is_ready(home: Home, open_page: Open) -> None:
+    """The dataset's select box in the sidebar stands already when the import on the page ends."""
+    datasets.import_demo(home, DemoSettings(users=60, items=50, interactions=600), "other")
+    page = open_page()
+    assert page.selectbox(key="ctx_dataset").value == "other"
+    page.button(key="load_demo").click().run()
+    sound(page)
+    assert page.selectbox(key="ctx_dataset").value == "demo"
+
+
+def test_stopped_work_is_offered_until_a_newer_one_is_done(ready: Home, open_page: Open) -> None:
+    folder = jobs.create(ready, "train", NAME, {"epochs": 3, "seed": 9})
+    folder.update(state=runs.State.CANCELLED)
+    assert "To continue" in said(open_page())
+    folder.update(state=runs.State.DONE)
+    assert "To continue" not in said(open_page())
 
 
 def test_tiles_on_home_count_labels(ready: Home, open_page: Open) -> None:
