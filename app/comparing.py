@@ -19,19 +19,34 @@ def choose(dataset: str) -> tuple[Run, Run] | None:
     trained = {run.id: run for run in state.trained(dataset)}
     if len(trained) < 2:
         return None
+    a, b = _asked(trained)
+    after = trained.get(b) or next((run for run in _but(trained, a) if run.settings.get("labels")), _but(trained, a)[0])
+    like = min(_but(trained, after.id), key=lambda run: (bool(run.settings.get("labels")), _unlike(run, after)))  # the newest
+    st.session_state["compare_a"], st.session_state["compare_b"] = a or like.id, after.id
     ids = list(trained)
-    after = next((run for run in trained.values() if run.settings.get("labels")), trained[ids[0]])
-    others = [run for run in trained.values() if run.id != after.id]
-    before = min(others, key=lambda run: (bool(run.settings.get("labels")), _unlike(run, after)))  # of equals the newest
-    for key, default in (("a", before.id), ("b", after.id)):
-        asked = st.query_params.get(key) or st.session_state.get(f"compare_{key}")
-        st.session_state[f"compare_{key}"] = asked if asked in trained else default
     left, right = st.columns(2, gap="medium")
     for key, column, label in (("a", left, "A: before"), ("b", right, "B: after")):
         column.selectbox(
             label, ids, format_func=lambda run_id: words.run_label(trained[run_id]), key=f"compare_{key}", on_change=_chosen
         )
     return trained[st.session_state["compare_a"]], trained[st.session_state["compare_b"]]
+
+
+def _asked(trained: dict[str, Run]) -> list[str | None]:
+    """A and B as the address names them, else as they were chosen; says so when the address names what is not here."""
+    linked = {key: st.query_params.get(key) for key in ("a", "b")}
+    for key, run_id in linked.items():
+        if run_id and run_id not in trained:
+            text = f"There is no finished training {widgets.plain(run_id)} in this dataset; another one stands for {key.upper()}."
+            st.warning(text, icon=":material/link_off:")
+    if not any(linked.values()):
+        linked = {key: st.session_state.get(f"compare_{key}") for key in linked}
+    return [run_id if run_id in trained else None for run_id in linked.values()]
+
+
+def _but(trained: dict[str, Run], run_id: str | None) -> list[Run]:
+    """All but this one, newest first."""
+    return [run for run in trained.values() if run.id != run_id]
 
 
 def _unlike(a: Run, b: Run) -> int:
@@ -78,7 +93,7 @@ def verdict(comparison: Comparison) -> None:
         for name in TILES:
             one = comparison.metrics[name]
             meaning = f"A {one.a:.4f}, B {one.b:.4f}; difference {one.delta:+.4f} ({one.low:+.4f} to {one.high:+.4f})."
-            colour = "normal" if one.clear else "off"
+            colour = "normal" if one.clear and name == MAIN[0] else "off"  # of several, one may be clear by chance
             st.metric(
                 f"{charts.metric_word(name)} of B",
                 f"{one.b:.4f}",
@@ -104,7 +119,8 @@ def changes(comparison: Comparison) -> None:
         }
         for name, delta in comparison.metrics.items()
     ]
-    finding = f"{clear} of {len(names)} metrics change clearly from A to B"
+    leave = "leaves" if clear == 1 else "leave"
+    finding = f"{clear} of {len(names)} intervals {leave} out 0; with {len(names)}, one may do so by chance"
     about = "Points with 95 % intervals over users; filled when the interval leaves out 0"
     widgets.chart("changes", finding, charts.differences(comparison, names), pd.DataFrame(rows), about)
 

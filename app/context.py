@@ -33,8 +33,10 @@ def choose() -> None:
 
 
 def _other_dataset() -> None:
-    """The old training and the old list of pairs belong to the old dataset."""
+    """The old trainings and the old list of pairs belong to the old dataset."""
     st.session_state[state.RUN] = None
+    for key in ("a", "b"):
+        st.query_params.pop(key, None)
     st.session_state.pop(state.PAIRS, None)
 
 
