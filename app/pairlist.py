@@ -16,7 +16,7 @@ WIDTHS = {"loss": 0.9, "label": 1.9, "given by": 1.6, "user view": 1.1, "item vi
 
 SIZE = 10
 LIMIT = 500
-"""Pairs of a list at most: what a person may walk through."""
+"""Clicks that Losses lists, the highest losses first."""
 
 
 def show(data: Dataset, pairs: Interactions, key: str, name: str, columns: dict[str, Sequence[Any]]) -> None:
@@ -33,8 +33,7 @@ def show(data: Dataset, pairs: Interactions, key: str, name: str, columns: dict[
             with st.container(key=f"row_{key}_{place - part.start}"):
                 title = str(data.item_title[pairs.item[place]])
                 _row(ids, title, {column: values[place] for column, values in columns.items()})
-    ids = [(str(data.user_ids[u]), str(data.item_ids[i])) for u, i in zip(pairs.user[:LIMIT], pairs.item[:LIMIT], strict=True)]
-    st.session_state[state.PAIRS] = (name, ids)
+    st.session_state[state.PAIRS] = (name, data.fingerprint, pairs)
 
 
 def _cells(columns: Iterable[str]) -> list[DeltaGenerator]:
@@ -61,10 +60,17 @@ def _row(ids: tuple[str, str], title: str, values: dict[str, Any]) -> None:
         navigation.link("pair", "Open", icon=":material/chevron_right:", user=ids[0], item=ids[1])
 
 
-def neighbours(user_id: str, item_id: str) -> tuple[str, int, int, tuple[str, str] | None, tuple[str, str] | None]:
-    """(name of the list, place from 1, length, previous, next) of a pair in the list it was opened from."""
-    name, pairs = st.session_state.get(state.PAIRS, ("", []))
-    if (user_id, item_id) not in pairs:
+def neighbours(data: Dataset, user: int, item: int) -> tuple[str, int, int, tuple[str, str] | None, tuple[str, str] | None]:
+    """(name of the list, place from 1, length, previous, next) of a pair in the list it was opened from; place 0: in none."""
+    name, fingerprint, pairs = st.session_state.get(state.PAIRS, ("", "", None))
+    if pairs is None or fingerprint != data.fingerprint:
+        return "", 0, 0, None, None
+    places = np.flatnonzero((pairs.user == user) & (pairs.item == item))
+    if not len(places):
         return name, 0, len(pairs), None, None
-    at = pairs.index((user_id, item_id))
-    return name, at + 1, len(pairs), pairs[at - 1] if at else None, pairs[at + 1] if at + 1 < len(pairs) else None
+    at = int(places[0])
+    before, after = (
+        (str(data.user_ids[pairs.user[place]]), str(data.item_ids[pairs.item[place]])) if 0 <= place < len(pairs) else None
+        for place in (at - 1, at + 1)
+    )
+    return name, at + 1, len(pairs), before, after

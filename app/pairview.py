@@ -79,7 +79,7 @@ def label_of(labels: LabelSet, pair: Pair) -> tuple[int, int]:
 
 def header(data: Dataset, pair: Pair) -> None:
     """Who and what, how it is labelled now, and previous and next."""
-    name, at, n, before, after = pairlist.neighbours(pair.user_id, pair.item_id)
+    name, at, n, before, after = pairlist.neighbours(data, pair.user, pair.item)
     with st.container(horizontal=True, vertical_alignment="center", key="pair_header"):
         with st.container(key="name_pair", width="stretch"):
             widgets.untrusted(f"User {pair.user_id}  ▸  {data.item_title[pair.item]}")

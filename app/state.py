@@ -31,7 +31,7 @@ DATASET, RUN, ANNOTATOR = "ctx_dataset", "ctx_run", "annotator"
 
 OPENED = "opened_dataset"  # a dataset to show from the next rerun on
 WATCHED = "watched_run"  # the run that Train shows
-PAIRS = "pair_list"  # (where it comes from, [(user id, item id), ...]): what previous and next on Pair walk through
+PAIRS = "pair_list"  # (where it comes from, fingerprint of the dataset, positions): what previous and next on Pair walk through
 LAST_PAIR = "last_pair"  # (dataset, user id, item id) that Pair showed last
 DRAFT = "import_source"  # files put aside for an import that is not committed yet
 _FLASH = "flash"
