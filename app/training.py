@@ -35,7 +35,7 @@ def settings_form(dataset: str) -> dict[str, Any]:
         persist_state="session",
     )
     versions = state.versions(dataset)
-    _take_from_address(set(versions["version"]))
+    _take_from_address(dataset, set(versions["version"]))
     labels: dict[Any, str] = {None: "none: the clicks as they are"}
     labels |= {row.version: f"{row.version} · {row.n:,} labels · {words.when(row.at)}" for row in versions.itertuples()}
     choices = {
@@ -48,11 +48,23 @@ def settings_form(dataset: str) -> dict[str, Any]:
     return forms.settings_form(TrainSettings, "train", FIRST, choices=choices)
 
 
-def _take_from_address(versions: set[str]) -> None:
-    """A link may name the label version to train with; it is taken once, so that the form stays free."""
+def _take_from_address(dataset: str, versions: set[str]) -> None:
+    """A link may name the label version to train with, as the training in the sidebar was, so that only the labels differ.
+
+    It is taken once, so that the form stays free.
+    """
     wanted = st.query_params.get("labels")
-    if wanted in versions and st.session_state.get(_TAKEN) != wanted:
-        st.session_state[_TAKEN] = st.session_state["train_labels"] = wanted
+    if wanted not in versions:
+        return
+    like = next((run for run in state.trained(dataset) if run.id == state.run_id()), None)
+    if st.session_state.get(_TAKEN) != (dataset, wanted):
+        st.session_state[_TAKEN] = (dataset, wanted)
+        if like:
+            forms.fill(TrainSettings, "train", like.settings | {"labels": wanted})
+        else:
+            st.session_state["train_labels"] = wanted
+    if like:
+        st.caption(f"Begun with {wanted} and the settings of the training in the sidebar, so that only the labels differ.")
 
 
 def _fill() -> None:
@@ -65,13 +77,13 @@ def _named(names: list[str]) -> dict[str, str]:
     return {name: name for name in names}
 
 
-def before_start(dataset: str, settings: dict[str, Any]) -> None:
-    """What is wrong with the settings, the same as a command, and how long it may take."""
+def before_start(dataset: str, settings: dict[str, Any]) -> bool:
+    """What is wrong with the settings, the same as a command, and how long it may take; returns whether it can start."""
     try:
         checked = TrainSettings.checked(**settings)
     except SettingsError as error:
         widgets.failure(error)
-        return
+        return False
     changed = {name: value for name, value in settings.items() if value != TrainSettings.model_fields[name].default}
     options = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())
     with st.expander("The same as a command", icon=":material/terminal:"):
@@ -79,6 +91,7 @@ def before_start(dataset: str, settings: dict[str, Any]) -> None:
     seconds = _estimate(dataset, checked)
     if seconds is not None:
         st.caption(f"At most about {words.duration(seconds)}, judging by your last training with vectors of this length.")
+    return True
 
 
 def _estimate(dataset: str, settings: TrainSettings) -> float | None:
@@ -115,19 +128,19 @@ def _state(run: Run) -> str:
 
 def curves(run: Run) -> None:
     """Loss and validation by epoch; live while the run is at work."""
-    st.fragment(_curves, run_every=2 * work.TICK_S if run.state.active else None)(run.id)
+    st.fragment(_curves, run_every=2 * work.TICK_S if run.state.active else None)(run.id, run.state is State.DONE)
 
 
-def _curves(run_id: str) -> None:
+def _curves(run_id: str, done: bool) -> None:
     with widgets.caught():
         rows, _ = runs.folder(state.home(), run_id).metrics()
         if rows:
-            _draw(rows)
+            _draw(rows, done)
         else:
             st.skeleton(height=280)
 
 
-def _draw(rows: list[dict[str, Any]]) -> None:
+def _draw(rows: list[dict[str, Any]], done: bool) -> None:
     seen = [row for row in rows if row.get("valid")]
     best = max((row["epoch"] for row in seen if row.get("best")), default=None)
     total = sum(rows[-1]["loss"].values())
@@ -142,7 +155,7 @@ def _draw(rows: list[dict[str, Any]]) -> None:
             return
         table = pd.DataFrame([{"epoch": row["epoch"], **row["valid"]} for row in seen])
         top = next((row["valid"][SHOWN[0]] for row in seen if row["epoch"] == best), seen[-1]["valid"][SHOWN[0]])
-        finding = f"Best validation {charts.metric_word(SHOWN[0])} so far: {top:.3f}"
+        finding = f"Best validation {charts.metric_word(SHOWN[0])}{'' if done else ' so far'}: {top:.3f}"
         widgets.chart("validation", finding, charts.validation(rows, SHOWN, best), table, "Full ranking of all items.")
 
 
@@ -153,8 +166,9 @@ def result(run: Run) -> None:
     test = run.metrics.get("test", {})
     names = ("recall@20", "ndcg@20", "precision@20", "mrr@20")
     meaning = "Mean over the test users; every item is ranked, train and validation items are left out."
-    shown = [(f"Test {charts.metric_word(name)}", f"{test[name]:.4f}", meaning) for name in names if name in test]
+    shown = [(charts.metric_word(name), f"{test[name]:.4f}", meaning) for name in names if name in test]
     if shown:
+        st.markdown("**On the test users**")
         widgets.tiles([*shown, ("Best epoch", f"{run.result['best_epoch']} of {run.result['epochs']}", "Picked on validation.")])
     navigation.link("losses", "Look at its losses", run=run.id)
 

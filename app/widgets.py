@@ -162,7 +162,7 @@ def chart(key: str, finding: str, figure: go.Figure, table: pd.DataFrame, about:
 
 def tiles(values: Sequence[tuple[str, str, str]]) -> None:
     """Numbers in a row: (name, value, what it means)."""
-    with st.grid(columns=len(values), min_column_width=120, gap="small"):
+    with st.grid(columns=len(values), min_column_width=160, gap="small"):
         for name, value, meaning in values:
             st.metric(name, value, help=meaning or None, border=True)
 

@@ -25,9 +25,9 @@ def duration(seconds: float) -> str:
 
 
 def run_label(run: Run) -> str:
-    """A training in one short line, what tells it from others first: when, on which labels, how good."""
+    """A training in one short line, what tells it from others first: when, how good, on which labels."""
     labelled = run.settings.get("labels") or "no labels"
     score = run.metrics.get("test", {}).get("recall@20")
     day, clock = when(run.created).split(", ")
     moment = clock if when(time.time()).startswith(day) else f"{day.rsplit(' ', 1)[0]}, {clock}"
-    return " · ".join([moment, labelled] + ([f"R@20 {score:.3f}"] if score is not None else []))
+    return " · ".join([moment] + ([f"R@20 {score:.3f}".replace(" 0.", " .")] if score is not None else []) + [labelled])

@@ -11,8 +11,9 @@ form, view = st.columns([1, 2], gap="medium")
 with form, st.container(border=True):
     widgets.section("New training")
     settings = training.settings_form(data.name)
-    training.before_start(data.name, settings)
-    if st.button("Start training", key="start_training", type="primary", icon=":material/play_arrow:", width="stretch"):
+    valid = training.before_start(data.name, settings)
+    look = {"type": "primary", "icon": ":material/play_arrow:", "width": "stretch"}
+    if st.button("Start training", key="start_training", disabled=not valid, **look):
         with widgets.caught():
             st.session_state[state.WATCHED] = work.start("train", data.name, settings).id
             st.rerun()
@@ -31,5 +32,5 @@ with view:
 
 if runs:
     widgets.section("All trainings of this dataset")
-    st.dataframe(training.table(runs), hide_index=True, key="trainings")
+    st.dataframe(training.table(runs), hide_index=True, key="trainings", placeholder="–")
 loop.show_next("train", data)
