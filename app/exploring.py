@@ -68,7 +68,9 @@ def shape(data: Dataset) -> None:
         days = (data.train.time.max() - data.train.time.min()) / 86_400
         counts, edges = np.histogram(data.train.time, 60)
         table = pd.DataFrame({"from": edges[:-1].astype("datetime64[s]"), "training clicks": counts})
-        widgets.chart("time", f"The clicks span {days:,.0f} days", charts.over_time(data.train.time), table, "UTC")
+        held = " Held-out clicks, for validation and test, are not shown." if len(data.valid) + len(data.test) else ""
+        finding = f"The training clicks span {days:,.0f} days"
+        widgets.chart("time", finding, charts.over_time(data.train.time), table, f"UTC.{held}")
 
 
 def side(data: Dataset, run: str | None, which: str) -> None:

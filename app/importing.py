@@ -168,7 +168,12 @@ def _roles(paths: list[Path]) -> Source | None:
 def _check(source: Source) -> None:
     """Settings, then what an import would give, then the button that does it."""
     peek = state.peek(source.path)
-    settings = ImportSettings.checked(**_settings(source, peek))
+    values = _settings(source, peek)
+    missing = [name for name in ("user", "item") if peek.format == "table" and not (values[name] or peek.mapping.get(name))]
+    if missing:
+        widgets.note(f"Choose the {' and the '.join(missing)} column above.", ":material/arrow_upward:")
+        return
+    settings = ImportSettings.checked(**values)
     draft = state.draft(source.path, source.items, source.users, settings.model_dump_json())
     _report(draft)
     name = st.text_input("Name", value=draft.name, key="import_name", max_chars=80).strip()
