@@ -1,10 +1,13 @@
 """Every page on an empty and on a filled home, by links, and what its numbers say."""
 
+import os
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
+from streamlit.proto.Metric_pb2 import Metric as MetricProto
 from streamlit.testing.v1 import AppTest
 
 from core import compare, datasets, jobs, runs
@@ -145,6 +148,49 @@ def test_comparison_shows_what_compare_computes(ready: Home, open_page: Open) ->
     assert f"{expected.low:+.4f} to {expected.high:+.4f}" in said(page)
     assert not page.warning  # only the labels differ
     assert open_page("compare", a=b, b=a).selectbox(key="compare_a").value == b
+    coloured = {metric.label for metric in page.metric if metric.color != MetricProto.MetricColor.GRAY}
+    assert coloured <= {"Recall@20 of B"}  # seven intervals: only the main one is a verdict
+
+
+@pytest.mark.parametrize("bad", ["a", "b"])
+def test_a_link_to_a_training_that_is_gone_is_said_and_compares_two_others(bad: str, ready: Home, open_page: Open) -> None:
+    good = "b" if bad == "a" else "a"
+    for run in runs.listing(ready, NAME, "train"):
+        page = open_page("compare", **{bad: "zzz", good: run.id})
+        assert f"no finished training zzz in this dataset; another one stands for {bad.upper()}" in page.warning[0].value
+        assert page.selectbox(key=f"compare_{good}").value == run.id
+        assert page.selectbox(key=f"compare_{bad}").value != run.id
+
+
+def test_step_six_trains_as_the_training_in_the_sidebar_was(ready: Home, open_page: Open) -> None:
+    page = open_page("train", labels="v1")
+    values = {name: page.number_input(key=f"train_{name}").value for name in ("epochs", "min_epochs", "dim", "layers")}
+    assert values == {name: TRAIN[name] for name in values}
+    assert page.selectbox(key="train_labels").value == "v1"
+    page.number_input(key="train_dim").set_value(12).run()
+    assert page.number_input(key="train_dim").value == 12  # taken once
+
+
+def test_work_in_progress_is_what_comes_next(ready: Home, open_page: Open) -> None:
+    started = psutil.Process().create_time()
+    jobs.create(ready, "candidates", NAME, {}).update(state=runs.State.RUNNING, pid=os.getpid(), pid_started=started)
+    assert "finding candidates is at work" in said(open_page())
+
+
+def test_previous_and_next_reach_the_end_of_a_long_list(ready: Home, open_page: Open) -> None:
+    data = datasets.load(ready, NAME)
+    n = len(data.train) + len(data.valid) + len(data.test)
+    assert n > 500
+    name, _, pairs = shown = open_page("explore", part="Interactions").session_state["pair_list"]
+    last = str(data.user_ids[pairs.user[-1]]), str(data.item_ids[pairs.item[-1]])
+    before = str(data.user_ids[pairs.user[-2]]), str(data.item_ids[pairs.item[-2]])
+    page = open_page("pair", user=last[0], item=last[1])
+    page.session_state["pair_list"] = shown
+    sound(page.run())
+    assert f"{n} of {n} · {name}" in said(page)
+    assert page.button(key="next_pair").disabled
+    sound(page.button(key="previous_pair").click().run())
+    assert (page.query_params["user"], page.query_params["item"]) == before
 
 
 def test_comparison_warns_when_more_than_labels_differs(ready: Home, open_page: Open) -> None:
