@@ -29,7 +29,7 @@ def summary(data: Dataset) -> None:
             ("Items", f"{data.n_items:,}", "All items are ranked in an evaluation."),
             ("Interactions", f"{total:,}", parts),
             ("Density", f"{total / max(cells, 1):.2%}", "Share of all user-item pairs that were observed."),
-            ("Clicks of a median user", f"{median:,}", "In the training part."),
+            ("Clicks per user", f"{median:,}", "Of the median user, in the training part."),
         ]
     )
 

@@ -29,7 +29,7 @@ widgets.tiles(
         ),
         ("Noisy positives", f"{counts.get(Label.NOISY_POSITIVE, 0):,}", "Clicks that are not relevant, like misclicks."),
         ("Judged pairs", f"{judged:,}", f"{judged:,} of {len(labels):,} pairs that were asked about have an answer."),
-        ("Reviewed by people", f"{browse.reviewed(labels):,}", "Pairs whose label a person gave; it beats every judge."),
+        ("Reviewed pairs", f"{browse.reviewed(labels):,}", "Pairs whose label a person gave; it beats every judge."),
     ]
 )
 

@@ -171,6 +171,12 @@ def test_step_six_trains_as_the_training_in_the_sidebar_was(ready: Home, open_pa
     assert page.number_input(key="train_dim").value == 12  # taken once
 
 
+def test_only_a_training_at_work_is_best_so_far(ready: Home, open_page: Open) -> None:
+    words = said(open_page("train"))
+    assert "Best validation Recall@20: " in words
+    assert "so far" not in words
+
+
 def test_work_in_progress_is_what_comes_next(ready: Home, open_page: Open) -> None:
     started = psutil.Process().create_time()
     jobs.create(ready, "candidates", NAME, {}).update(state=runs.State.RUNNING, pid=os.getpid(), pid_started=started)

@@ -1,6 +1,7 @@
 """What pages are put together from: harmless text, forms from any settings, charts."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -168,3 +169,21 @@ def test_an_upload_stays_in_its_folder(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(("seconds", "text"), SPANS)
 def test_durations(seconds: float, text: str) -> None:
     assert words.duration(seconds) == text
+
+
+NOW = datetime(2026, 11, 23, 22, 17).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("ago_h", "settings", "label"),
+    [
+        (0, {"labels": "v1"}, "22:17 · R@20 .336 · v1"),
+        (48, {"labels": None}, "21 Nov, 22:17 · R@20 .336 · no labels"),
+    ],
+)
+def test_a_training_is_named_by_its_time_first(
+    ago_h: int, settings: dict[str, object], label: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words.time, "time", lambda: NOW)
+    run = Run("r", "train", "d", settings, NOW - ago_h * 3600, result={"metrics": {"test": {"recall@20": 0.3361}}})
+    assert words.run_label(run) == label
