@@ -1,13 +1,11 @@
 """Every setting of Winnow, described once: the CLI's options, the app's forms and the run manifests come from here."""
 
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import SettingsError
 from core.records import fingerprint
-
-Model = TypeVar("Model", bound="Settings")
 
 
 class Settings(BaseModel):

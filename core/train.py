@@ -58,7 +58,7 @@ class Fit:
 class LossRecord:
     """The recorded loss of every training interaction: running mean and variance, early and last value, sampled trajectories.
 
-    Averaged over training, the loss tells noise from clean far better than its final value does, at no cost (METHOD §1).
+    Averaged over training, the loss tells noise from the rest better than its final value does, at no cost (benchmarks/loop.py).
     """
 
     def __init__(self, n: int, settings: TrainSettings) -> None:
