@@ -27,11 +27,12 @@ def settings_form(dataset: str) -> dict[str, Any]:
     st.segmented_control(
         "Start from",
         list(TRAIN_PRESETS),
-        default="default",
+        default="plain",
         required=True,
         key=PRESET,
         on_change=_fill,
-        help="default: converges to the best result. quick: smaller and faster, to look around.",
+        help="plain: LightGCN on the clicks, where the loop begins. quick: the same, smaller, to look around. "
+        "default: the method as it measured best. paper: LLMHNI as published.",
         persist_state="session",
     )
     versions = state.versions(dataset)

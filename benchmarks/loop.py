@@ -85,7 +85,7 @@ def _propagated(dataset: Dataset, fit: train.Fit, labels: LabelSet, seed: int) -
     backbone = BACKBONES["lightgcn"](dataset.n_users, dataset.n_items, TrainSettings(seed=seed))
     backbone.load_state_dict(fit.parameters)
     edges = graph.refine(dataset.train, labels, dataset.n_items)
-    return embeddings(backbone, graph.build(edges.user, edges.item, dataset.n_users, dataset.n_items))
+    return embeddings(backbone, graph.build(edges, dataset.n_users, dataset.n_items))
 
 
 def _confusion(truth: np.ndarray, losses: dict[str, np.ndarray]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from core.records import Interactions, Label, LabelSet
+from core.records import Edges, Interactions, Label, LabelSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Graph:
     n_users: int
     n_items: int
 
-    @lru_cache(maxsize=4)  # noqa: B019  a handful of graphs live as long as one training does
+    @lru_cache(maxsize=8)  # noqa: B019  a handful of graphs live as long as one training does
     def on(self, device: torch.device) -> torch.Tensor:
         """The matrix as sparse CSR with int32 indices, for which the CPU's product is the fast one."""
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # it is what makes the product fast
@@ -31,14 +31,11 @@ class Graph:
         return torch.sparse_csr_tensor(*parts, self.matrix.shape, check_invariants=False).to(device)
 
 
-def build(user: np.ndarray, item: np.ndarray, n_users: int, n_items: int, weight: np.ndarray | None = None) -> Graph:
-    """The graph of pairs (n,): both directions of every pair, a pair given twice counts once. Weights are positive, 1 if None."""
+def build(edges: Edges, n_users: int, n_items: int) -> Graph:
+    """The graph of weighted pairs (n,), in both directions; the weights of a pair given twice add up."""
     n = n_users + n_items
-    values = np.ones(len(user), np.float32) if weight is None else weight.astype(np.float32)
-    half = sp.coo_array((values, (user.astype(np.int32), item.astype(np.int32) + n_users)), shape=(n, n)).tocsr()
-    half.sum_duplicates()
-    if weight is None:
-        half.data[:] = 1
+    places = edges.user.astype(np.int32), edges.item.astype(np.int32) + n_users
+    half = sp.coo_array((edges.weight.astype(np.float32), places), shape=(n, n)).tocsr()
     whole = (half + half.T).tocsr()
     degree = whole.sum(axis=1)
     scale = np.divide(1, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0)
@@ -47,12 +44,21 @@ def build(user: np.ndarray, item: np.ndarray, n_users: int, n_items: int, weight
     return Graph(whole, n_users, n_items)
 
 
-def refine(observed: Interactions, labels: LabelSet, n_items: int) -> Interactions:
-    """The pairs of the refined graph G': observed, less the noisy positives, plus the missed positives (LLMHNI's E')."""
+def refine(observed: Interactions, labels: LabelSet, n_items: int, noisy_weight: float = 0.0) -> Edges:
+    """The edges of the refined graph G': observed, less the noisy positives, plus the missed positives (LLMHNI's E').
+
+    Differs from the paper: noisy positives may stay with `noisy_weight` in [0, 1]; 0 drops them as the paper does.
+    """
     noisy, missed = labels.having(Label.NOISY_POSITIVE), labels.having(Label.MISSED_POSITIVE)
-    kept = ~np.isin(observed.codes(n_items), noisy.codes(n_items))
-    user, item = (np.concatenate([getattr(observed, name)[kept], getattr(missed, name)]) for name in ("user", "item"))
-    return Interactions(user, item)
+    weight = np.where(np.isin(observed.codes(n_items), noisy.codes(n_items)), np.float32(noisy_weight), np.float32(1))
+    user, item = (np.concatenate([getattr(observed, name), getattr(missed, name)]) for name in ("user", "item"))
+    edges = Edges(user, item, np.concatenate([weight, np.ones(len(missed), np.float32)]))
+    return edges.where(edges.weight > 0)
+
+
+def drop(edges: Edges, share: float, rng: np.random.Generator, n_users: int, n_items: int) -> Graph:
+    """The graph that is left, normalised anew, when each edge goes with probability `share`."""
+    return build(edges.where(rng.random(len(edges)) >= share), n_users, n_items)
 
 
 class _SymmetricProduct(torch.autograd.Function):

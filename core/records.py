@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -110,6 +110,13 @@ class Interactions(Pairs):
 
 
 @dataclass(frozen=True, eq=False)
+class Edges(Pairs):
+    """Weighted user-item pairs: what a graph is built from."""
+
+    weight: np.ndarray  # float32 (n,), positive
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Everything known about one imported dataset; positions inside, raw ids in `user_ids` and `item_ids`."""
 
@@ -136,12 +143,32 @@ class Dataset:
         return len(self.item_ids)
 
 
+class Scorer(Protocol):
+    """Whatever can rank all items for a user: vectors, a closed form, a blend of both."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_users, n_items)."""
+        ...
+
+    def scores(self, users: np.ndarray) -> np.ndarray:
+        """Scores of every item for `users` (n,): float32 (n, n_items), the caller's to change; higher is more relevant."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """What a trained backbone leaves: a pair's score is the inner product of its rows."""
+    """What a trained backbone leaves: a pair's score is the inner product of its rows. A Scorer."""
 
     user: np.ndarray  # float32 (n_users, dim)
     item: np.ndarray  # float32 (n_items, dim)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.user), len(self.item)
+
+    def scores(self, users: np.ndarray) -> np.ndarray:
+        return self.user[users] @ self.item.T
 
     def score(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
         """Scores (n,) of pairs (n,), any real number, higher is more relevant."""

@@ -1,5 +1,7 @@
 """Negatives: for each interaction an item that its user is not known to like."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from core.errors import RunError
@@ -11,13 +13,29 @@ def uniform(rng: np.random.Generator, user: np.ndarray, forbidden: np.ndarray, n
     `user` int32 (n,); `forbidden` sorted unique int64 pair codes `user * n_items + item`; returns int32 (n,).
     Raises RunError for a user to whom every item is forbidden: no negative exists.
     """
+    return _draw(rng, user, forbidden, n_items, lambda n: rng.integers(n_items, size=n))
+
+
+def by_weight(rng: np.random.Generator, user: np.ndarray, forbidden: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Like `uniform`, but items are drawn by `weight` (n_items,) >= 0; whom only weightless items are left gets one of those."""
+    bounds = np.cumsum(weight, dtype=np.float64)
+
+    def draw(n: int) -> np.ndarray:
+        return np.minimum(np.searchsorted(bounds, rng.random(n) * bounds[-1], "right"), len(weight) - 1)
+
+    return _draw(rng, user, forbidden, len(weight), draw)
+
+
+def _draw(
+    rng: np.random.Generator, user: np.ndarray, forbidden: np.ndarray, n_items: int, draw: Callable[[int], np.ndarray]
+) -> np.ndarray:
     base = user.astype(np.int64) * n_items
-    negative = rng.integers(n_items, size=len(user))
+    negative = draw(len(user))
     open_rows = np.flatnonzero(contains(forbidden, base + negative))
     for _ in range(32):
         if not len(open_rows):
             return negative.astype(np.int32)
-        negative[open_rows] = rng.integers(n_items, size=len(open_rows))
+        negative[open_rows] = draw(len(open_rows))
         open_rows = open_rows[contains(forbidden, base[open_rows] + negative[open_rows])]
     # Whoever is left has clicked nearly everything: draw from what remains, exactly.
     for one in np.unique(user[open_rows]):

@@ -132,11 +132,44 @@ class DemoSettings(Settings):
         return self
 
 
-class TrainSettings(Settings):
-    """One training run."""
+class EncoderSettings(Settings):
+    """Text to vectors."""
 
-    backbone: Annotated[str, Field(description="The recommender: lightgcn.")] = "lightgcn"
-    denoiser: Annotated[str, Field(description="What is done about noise while training: plain does nothing.")] = "plain"
+    encoder: Annotated[
+        str,
+        Field(
+            title="Text encoder",
+            description="auto (sentence-transformers when its weights can be had, else tfidf), sentence-transformers or tfidf.",
+        ),
+    ] = "auto"
+    encoder_model: Annotated[
+        str, Field(title="Encoder model", description="Name or local folder of the sentence-transformers model.")
+    ] = "all-MiniLM-L6-v2"
+
+
+class ReferenceSettings(Settings):
+    """The references in closed form or from a library (core.references)."""
+
+    ridge: Annotated[
+        float | None, Field(gt=0, description="EASE's ridge penalty; five times the mean clicks of a user when left out.")
+    ] = None
+    als_factors: Annotated[int, Field(title="ALS factors", ge=1, le=2048, description="Length of the vectors of ALS.")] = 128
+    als_reg: Annotated[float, Field(title="ALS regularisation", ge=0, description="Regularisation of ALS.")] = 0.01
+    als_alpha: Annotated[float, Field(title="ALS alpha", gt=0, description="Confidence that ALS gives a click.")] = 1.0
+    als_iterations: Annotated[int, Field(title="ALS iterations", ge=1, le=1000, description="Iterations of ALS.")] = 15
+    seed: Annotated[int, Field(ge=0, description="Seed of the initial vectors of ALS.")] = 0
+
+
+class TrainSettings(EncoderSettings):
+    """One training run. A setting that only some denoisers read names them at its end."""
+
+    backbone: Annotated[str, Field(description="The recommender: lightgcn, ngcf or mf.")] = "lightgcn"
+    denoiser: Annotated[
+        str,
+        Field(
+            description="What is done about noise while training: plain does nothing, llmhni is Winnow's method, the others are what it is compared with."
+        ),
+    ] = "plain"
     labels: Annotated[
         str | None,
         Field(
@@ -156,6 +189,15 @@ class TrainSettings(Settings):
             "Below a precision of about .4 added edges do harm, and few judges reach it; noisy ones are dropped in any case.",
         ),
     ] = "people"
+    noisy_weight: Annotated[
+        float,
+        Field(
+            title="Weight of noisy clicks",
+            ge=0,
+            le=1,
+            description="Weight of noisy positives on the refined graph; 0 drops them. A doubtful click still says something, and labels err.",
+        ),
+    ] = 0.0
     infer_on: Annotated[
         Literal["observed", "refined"],
         Field(title="Infer on", description="Graph that the final vectors are propagated on (used with labels)."),
@@ -192,6 +234,119 @@ class TrainSettings(Settings):
     reg: Annotated[
         float, Field(title="Regularisation", ge=0, le=1, description="Weight of the squared norm of the batch's vectors.")
     ] = 1e-3
+    drawn: Annotated[
+        int,
+        Field(
+            title="Negatives drawn",
+            ge=1,
+            le=64,
+            description="Uniform negatives drawn for each click, of which the best-scored is taken (dns, llmhni).",
+        ),
+    ] = 8
+    hard_negatives: Annotated[
+        Literal["dynamic", "semantic", "uniform"],
+        Field(
+            title="Hard negatives",
+            description="dynamic: the best-scored of those drawn; semantic: the least text-relevant of a pool of best-scored, the paper's rule (llmhni).",
+        ),
+    ] = "dynamic"
+    spared: Annotated[
+        int,
+        Field(
+            title="Negatives spared",
+            ge=0,
+            le=32,
+            description="Of the negatives drawn, the most text-relevant ones that are put back as probable missed positives (llmhni, dynamic).",
+        ),
+    ] = 0
+    pool: Annotated[
+        int,
+        Field(title="Pool of negatives", ge=1, le=1000, description="Best-scored items kept for each user (llmhni, semantic)."),
+    ] = 30
+    pool_of: Annotated[
+        int,
+        Field(title="Pool drawn from", ge=1, le=5000, description="Uniform items the pool is chosen from (llmhni, semantic)."),
+    ] = 200
+    pool_drawn: Annotated[
+        int,
+        Field(title="Drawn from the pool", ge=1, le=100, description="Negatives drawn from the pool for a click (llmhni, semantic)."),
+    ] = 5
+    reliable_quantile: Annotated[
+        float,
+        Field(
+            title="Reliable above",
+            ge=0,
+            lt=1,
+            description="Clicks whose text relevance is above this quantile teach the alignment; the paper's is .5 (llmhni).",
+        ),
+    ] = 0.0
+    contrast: Annotated[
+        float | None,
+        Field(
+            title="Contrast",
+            ge=0,
+            le=10,
+            description="Weight of the contrastive term; by the density of the clicks when left out (sgl, simgcl, xsimgcl, llmhni, rlmrec).",
+        ),
+    ] = None
+    graph_contrast: Annotated[
+        float | None,
+        Field(
+            title="Graph contrast",
+            ge=0,
+            le=10,
+            description="Weight of the contrast of observed and refined graph, the paper's L_de; None: by density (llmhni).",
+        ),
+    ] = 0.0
+    drop_contrast: Annotated[
+        float | None,
+        Field(
+            title="Drop contrast",
+            ge=0,
+            le=10,
+            description="Weight of the contrast of both graphs with edges dropped, the paper's L_hal; None: by density (llmhni).",
+        ),
+    ] = 0.0
+    temperature: Annotated[
+        float, Field(gt=0, le=10, description="Temperature of contrastive terms (sgl, simgcl, xsimgcl, llmhni, rlmrec).")
+    ] = 0.2
+    edge_drop: Annotated[
+        float, Field(title="Edges dropped", ge=0, lt=1, description="Share of edges dropped from a view (sgl, llmhni).")
+    ] = 0.1
+    perturbation: Annotated[
+        float, Field(ge=0, le=1, description="Length of the noise added in every layer (simgcl, xsimgcl, llmhni).")
+    ] = 0.1
+    drop_rate: Annotated[
+        float,
+        Field(title="Drop rate", ge=0, lt=1, description="Share of clicks left out in the end for their loss (tce, prune)."),
+    ] = 0.1
+    ramp_epochs: Annotated[
+        int,
+        Field(
+            title="Ramp epochs",
+            ge=0,
+            le=5000,
+            description="Epochs until the drop rate is reached (tce), or before the averaged loss prunes (prune).",
+        ),
+    ] = 10
+    reweight: Annotated[
+        float, Field(title="Reweighting", ge=0, le=5, description="Power of the predicted probability that weighs a click (rce).")
+    ] = 0.25
+    popularity_power: Annotated[
+        float,
+        Field(title="Popularity power", ge=0, le=2, description="Power of an item's clicks by which negatives are drawn (wbpr)."),
+    ] = 0.75
+    masked: Annotated[
+        float, Field(title="Vectors masked", ge=0, lt=1, description="Share of the vectors masked and rebuilt (rlmrec-gen).")
+    ] = 0.1
+    blend: Annotated[
+        Literal["none", "ease", "als"],
+        Field(description="A closed-form recommender on the same graph whose scores are added to the final ones."),
+    ] = "none"
+    blend_weight: Annotated[
+        float,
+        Field(title="Blend weight", gt=0, le=100, description="Weight of the blended scores, both standardised by user."),
+    ] = 0.5
     monitor: Annotated[str, Field(title="Metric that picks the epoch", description="Metric on valid that picks the epoch.")] = (
         "recall@20"
     )
@@ -209,21 +364,6 @@ class TrainSettings(Settings):
     ] = 5
     seed: Annotated[int, Field(ge=0, description="Seed of initial vectors, batches and negatives.")] = 0
     device: Annotated[str, Field(description="auto, cpu or cuda.")] = "auto"
-
-
-class EncoderSettings(Settings):
-    """Text to vectors."""
-
-    encoder: Annotated[
-        str,
-        Field(
-            title="Text encoder",
-            description="auto (sentence-transformers when its weights can be had, else tfidf), sentence-transformers or tfidf.",
-        ),
-    ] = "auto"
-    encoder_model: Annotated[
-        str, Field(title="Encoder model", description="Name or local folder of the sentence-transformers model.")
-    ] = "all-MiniLM-L6-v2"
 
 
 class CandidateSettings(EncoderSettings):
@@ -303,7 +443,19 @@ class CompareSettings(Settings):
 
 
 TRAIN_PRESETS: dict[str, dict[str, object]] = {
-    "default": {},
+    "plain": {},
     "quick": {"dim": 32, "layers": 2, "epochs": 60, "min_epochs": 20, "patience": 3},
+    "default": {"denoiser": "llmhni", "noisy_weight": 0.3, "blend": "ease"},
+    "paper": {
+        "denoiser": "llmhni",
+        "hard_negatives": "semantic",
+        "contrast": 0.0,
+        "graph_contrast": None,
+        "drop_contrast": None,
+        "reliable_quantile": 0.5,
+        "infer_on": "observed",
+        "add_missed": "judges",
+    },
 }
-"""Named starting points for TrainSettings; what is not named keeps its default."""
+"""Named starting points for TrainSettings; what is not named keeps its default. plain: where the loop begins; default: the
+method as it was measured best; paper: LLMHNI as published; quick: a first look."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from core import losses, metrics
 from core.artifacts import atomic
@@ -21,9 +22,10 @@ from core.backbones import BACKBONES, Backbone, embeddings
 from core.denoisers import DENOISERS, Batch, Denoiser
 from core.errors import RunError, SettingsError
 from core.evaluate import evaluate
-from core.records import Embeddings, Interactions, LabelSet, Report
+from core.records import Embeddings, Interactions, LabelSet, Relevance, Report, Scorer
+from core.references import REFERENCES, Blend
 from core.rng import stream
-from core.settings import TrainSettings
+from core.settings import ReferenceSettings, TrainSettings
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +49,19 @@ class Fit:
     """What a training leaves. `stopped`: somebody asked it to stop; a checkpoint is there to go on from."""
 
     embeddings: Embeddings
+    blended: Scorer | None  # the closed form that the settings blend in, by itself; the vectors do not know it
     parameters: dict[str, torch.Tensor]  # of the kept epoch: vectors on another graph come from these, without training
     losses: dict[str, np.ndarray]
     valid: Report | None
     epochs: int
     best_epoch: int
     stopped: bool
+    blend_weight: float = 1.0
+
+    @property
+    def scorer(self) -> Scorer:
+        """What ranks items: the vectors, with the closed form when one is blended in."""
+        return self.embeddings if self.blended is None else Blend(self.embeddings, self.blended, self.blend_weight)
 
 
 class LossRecord:
@@ -110,6 +119,7 @@ def fit(
     n_items: int,
     settings: TrainSettings,
     labels: LabelSet | None = None,
+    relevance: Relevance | None = None,
     *,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
@@ -117,11 +127,14 @@ def fit(
 ) -> Fit:
     """Train until valid no longer improves, and keep the vectors of the best epoch.
 
+    `relevance`: the text vectors that the denoiser asks for (Denoiser.text).
+
     With `checkpoint`, goes on from that file if it exists: on a CPU to the same numbers as an unbroken training, bit by bit
     (random streams are named by epoch, nothing depends on when it was stopped). Without valid pairs the last epoch is kept.
-    Raises SettingsError before any work for unknown names, RunError with the epoch when the loss is no longer a number.
+    Raises SettingsError before any work for unknown names and missing texts, RunError with the epoch when the loss is no
+    longer a number or all items have come to score alike; the last checkpoint is then left as it was.
     """
-    loop = _Loop(train, valid, n_users, n_items, settings, labels)
+    loop = _Loop(train, valid, n_users, n_items, settings, labels, relevance)
     if checkpoint and checkpoint.exists():
         loop.load(checkpoint)
         log.info("going on after epoch %d", loop.state.epoch)
@@ -145,9 +158,15 @@ def checkpoint_epoch(path: Path) -> int:
         return json.loads(stored.metadata()["state"])["epoch"]
 
 
-def check(settings: TrainSettings) -> None:
-    """SettingsError, before any work, for a name that does not exist here."""
-    BACKBONES[settings.backbone], DENOISERS[settings.denoiser]
+def check(settings: TrainSettings, *, has_text: bool = True) -> None:
+    """SettingsError, before any work, for a name that does not exist here, or for texts that a denoiser needs in vain."""
+    BACKBONES[settings.backbone]
+    if DENOISERS[settings.denoiser].text(settings) and not has_text:
+        free = [name for name in DENOISERS.names() if not DENOISERS[name].text(settings)]
+        raise SettingsError(
+            f"The denoiser {settings.denoiser!r} with these settings needs item texts, and this dataset has none.",
+            f"Import an item table with titles or descriptions, or choose one of: {', '.join(free)}.",
+        )
     pick_device(settings.device)
     if settings.monitor not in metrics.NAMES:
         raise SettingsError(f"There is no metric {settings.monitor!r}.", f"Choose one of: {', '.join(metrics.NAMES)}.")
@@ -175,13 +194,16 @@ class _Loop:
         n_items: int,
         settings: TrainSettings,
         labels: LabelSet | None,
+        relevance: Relevance | None,
     ) -> None:
-        check(settings)
+        check(settings, has_text=relevance is not None)
         self.train, self.valid, self.n_users, self.settings = train, valid, n_users, settings
         self.device = pick_device(settings.device)
-        self.denoiser: Denoiser = DENOISERS[settings.denoiser](train, labels, n_users, n_items, settings)
+        self.denoiser: Denoiser = DENOISERS[settings.denoiser](train, labels, n_users, n_items, settings, relevance)
+        self.denoiser.to(self.device)
         self.backbone: Backbone = BACKBONES[settings.backbone](n_users, n_items, settings).to(self.device)
-        self.optimizer = torch.optim.Adam(self.backbone.parameters(), lr=settings.lr, fused=True)
+        self.learned = nn.ModuleDict({"model": self.backbone, "denoiser": self.denoiser})
+        self.optimizer = torch.optim.Adam(self.learned.parameters(), lr=settings.lr, fused=True)
         self.record = LossRecord(len(self.denoiser.positives), settings)
         self.state = _State()
 
@@ -202,22 +224,28 @@ class _Loop:
 
     def _optimise(self, epoch: int) -> dict[str, float]:
         """One pass over the positives; returns each loss term's mean over the batches."""
-        positives, seed = self.denoiser.positives, self.settings.seed
-        order = stream(seed, "order", epoch).permutation(len(positives))
-        negatives = self.denoiser.negatives(stream(seed, "negatives", epoch))
-        triplets = np.stack([positives.user, positives.item + self.n_users, negatives + self.n_users])[:, order]
-        triplets = torch.from_numpy(triplets.astype(np.int64)).to(self.device)
-        graph = self.denoiser.training_graph(epoch)
+        denoiser, backbone = self.denoiser, self.backbone
+        positives = denoiser.positives
+        denoiser.begin_epoch(epoch, backbone)
+        order = stream(self.settings.seed, "order", epoch).permutation(len(positives))
+        pairs = np.stack([positives.user, positives.item + self.n_users])[:, order]
+        pairs = torch.from_numpy(pairs.astype(np.int64)).to(self.device)
+        negatives = torch.from_numpy(denoiser.negatives()[order].astype(np.int64) + self.n_users).to(self.device)
+        graph = denoiser.training_graph()
         recorded = torch.empty(len(positives), device=self.device)
         sums: dict[str, torch.Tensor] = {}
         starts = range(0, len(positives), self.settings.batch_size)
-        for start in starts:
+        for denoiser.step, start in enumerate(starts):
             part = slice(start, start + self.settings.batch_size)
-            user, positive, negative = triplets[:, part]
-            vectors = self.backbone(graph)
-            anchor = vectors[user]
-            bpr = losses.bpr((anchor * vectors[positive]).sum(1), (anchor * vectors[negative]).sum(1))
-            terms = self.denoiser.terms(Batch(user, positive, negative, self.backbone.table, vectors, bpr))
+            user, positive = pairs[:, part]
+            forward = denoiser.forward(backbone, graph)
+            negative = negatives[part]
+            if negative.ndim > 1:
+                negative = denoiser.pick(user, negative, forward.vectors.detach())
+            anchor = forward.vectors[user]
+            bpr = losses.bpr((anchor * forward.vectors[positive]).sum(1), (anchor * forward.vectors[negative]).sum(1))
+            batch = Batch(order[part], user, positive, negative, backbone.table, forward, bpr)
+            terms = denoiser.terms(batch, backbone)
             self.optimizer.zero_grad(set_to_none=True)
             sum(terms.values()).backward()
             self.optimizer.step()
@@ -233,6 +261,7 @@ class _Loop:
         loss = np.empty(len(positives), np.float32)
         loss[order] = recorded.cpu().numpy()
         self.record.add(epoch, loss)
+        denoiser.end_epoch(loss)
         return means
 
     def _evaluate(self) -> dict[str, float] | None:
@@ -251,25 +280,39 @@ class _Loop:
         return means
 
     def _report(self) -> Report:
-        return evaluate(embeddings(self.backbone, self.denoiser.inference_graph()), self.valid, [self.train])
+        vectors = embeddings(self.backbone, self.denoiser.inference_graph())
+        if _collapsed(vectors):
+            raise RunError(
+                f"By epoch {self.state.epoch} all items had come to score alike: the vectors have collapsed.",
+                f"Lower contrast, lr ({self.settings.lr:g}) or reg ({self.settings.reg:g}); the last good checkpoint is kept.",
+            )
+        return evaluate(vectors, self.valid, [self.train])
 
     def result(self, *, stopped: bool) -> Fit:
         """The best epoch's vectors; the newest when none has been evaluated yet."""
         if self.state.best:
             self.backbone.load_state_dict(self.state.best)
+        vectors, blended = embeddings(self.backbone, self.denoiser.inference_graph()), None
+        valid = self._report() if len(self.valid) else None
+        if self.settings.blend != "none" and not stopped:
+            fit_closed_form = REFERENCES[self.settings.blend]
+            edges, seed = self.denoiser.inference_edges(), self.settings.seed
+            blended = fit_closed_form(edges, len(vectors.user), len(vectors.item), ReferenceSettings(seed=seed))
         return Fit(
-            embeddings(self.backbone, self.denoiser.inference_graph()),
+            vectors,
+            blended,
             self.backbone.state_dict(),
             self.record.arrays(self.denoiser.positives, self.state.epoch),
-            self._report() if len(self.valid) else None,
+            valid,
             self.state.epoch,
             self.state.best_epoch or self.state.epoch,
             stopped,
+            self.settings.blend_weight,
         )
 
     def save(self, path: Path) -> None:
         """Everything a resumed training needs, in one file that is replaced whole."""
-        tensors = {f"model.{name}": p.detach() for name, p in self.backbone.named_parameters()}
+        tensors = {name: value.detach() for name, value in self.learned.state_dict().items()}
         tensors |= {f"best.{name}": p for name, p in self.state.best.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
@@ -289,7 +332,7 @@ class _Loop:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a dictionary
         self.state = _State(**json.loads(metadata["state"]))
         self.state.best = {name: value.to(self.device) for name, value in _under(tensors, "best.").items()}
-        self.backbone.load_state_dict(_under(tensors, "model."))
+        self.learned.load_state_dict({n: t for n, t in tensors.items() if n.startswith(("model.", "denoiser."))})
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in _under(tensors, "adam.").items():
             index, kind = name.split(".")
@@ -298,6 +341,12 @@ class _Loop:
         for name in ("mean", "squares", "early", "last"):
             getattr(self.record, name)[:] = tensors[f"loss.{name}"].numpy()
         self.record.trajectory[:, : self.state.epoch] = tensors["loss.trajectory"].numpy()
+
+
+def _collapsed(vectors: Embeddings) -> bool:
+    """Whether no user of a sample tells one item from another: the spread of the scores is nothing beside their size."""
+    scores = vectors.scores(np.linspace(0, len(vectors.user) - 1, 64).astype(np.int64)).astype(np.float64)
+    return bool((scores.std(axis=1) <= 1e-4 * np.abs(scores).max(axis=1) + 1e-12).all())
 
 
 def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

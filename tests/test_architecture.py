@@ -10,7 +10,8 @@ from core.artifacts import ROOT
 LAYERS = [
     {"errors", "records", "rng", "losses", "metrics"},
     {"registry", "settings", "graph", "sampling", "splits", "labels", "agreement", "prompts", "artifacts", "migrations"},
-    {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "denoisers", "dynamics"},
+    {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics"},
+    {"denoisers"},
     {"semantic", "exchange", "train", "browse"},
     {"candidates", "judges"},
     {"pipeline", "compare", "doctor"},

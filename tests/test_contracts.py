@@ -17,7 +17,7 @@ from core.train import fit
 def test_every_backbone_learns_the_planted_groups_with_every_denoiser(planted, backbone: str, denoiser: str) -> None:  # noqa: ANN001
     settings = TrainSettings(backbone=backbone, denoiser=denoiser, dim=16, epochs=40, min_epochs=40, batch_size=128)
     result = fit(planted.train, planted.valid, planted.n_users, planted.n_items, settings)
-    assert result.embeddings.user.shape == (planted.n_users, 16)
+    assert len(result.embeddings.user) == planted.n_users
     assert result.embeddings.item.dtype == np.float32
     assert evaluate(result.embeddings, planted.test, [planted.train, planted.valid]).means()["recall@10"] > 0.8
 

@@ -22,7 +22,7 @@ def train(
     output: Output,
     settings: TrainSettings,
     dataset: DatasetOption = None,
-    preset: Annotated[str, typer.Option(help=f"Starting point of the settings: {', '.join(TRAIN_PRESETS)}.")] = "default",
+    preset: Annotated[str, typer.Option(help=f"Starting point of the settings: {', '.join(TRAIN_PRESETS)}.")] = "plain",
     detach: DetachOption = False,
 ) -> None:
     """Train a recommender and evaluate it on the test set.
