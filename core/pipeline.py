@@ -106,7 +106,7 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     folder.save_losses(fit.losses)
     reports = {"valid": fit.valid} if fit.valid else {}
     if len(dataset.test):
-        reports["test"] = evaluate(fit.embeddings, dataset.test, [dataset.train, dataset.valid])
+        reports["test"] = evaluate(fit.scorer, dataset.test, [dataset.train, dataset.valid])
     for split, one in reports.items():
         folder.save_report(split, one)
     report(Progress("done", fit.epochs, fit.epochs, f"best epoch {fit.best_epoch}"))
@@ -198,5 +198,5 @@ def _label_fingerprint(store: Store, dataset_name: str, name: str) -> str:
 
 def _versions() -> dict[str, str]:
     """Of everything whose change could change a number."""
-    names = ("torch", "numpy", "scipy", "scikit-learn", "sentence-transformers")
+    names = ("torch", "numpy", "scipy", "scikit-learn", "implicit", "sentence-transformers")
     return {"python": platform.python_version()} | {name: version(name) for name in names}

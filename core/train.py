@@ -49,19 +49,13 @@ class Fit:
     """What a training leaves. `stopped`: somebody asked it to stop; a checkpoint is there to go on from."""
 
     embeddings: Embeddings
-    blended: Scorer | None  # the closed form that the settings blend in, by itself; the vectors do not know it
+    scorer: Scorer  # what ranks items: the vectors, blended with a closed form when the settings say so
     parameters: dict[str, torch.Tensor]  # of the kept epoch: vectors on another graph come from these, without training
     losses: dict[str, np.ndarray]
     valid: Report | None
     epochs: int
     best_epoch: int
     stopped: bool
-    blend_weight: float = 1.0
-
-    @property
-    def scorer(self) -> Scorer:
-        """What ranks items: the vectors, with the closed form when one is blended in."""
-        return self.embeddings if self.blended is None else Blend(self.embeddings, self.blended, self.blend_weight)
 
 
 class LossRecord:
@@ -292,23 +286,27 @@ class _Loop:
         """The best epoch's vectors; the newest when none has been evaluated yet."""
         if self.state.best:
             self.backbone.load_state_dict(self.state.best)
-        vectors, blended = embeddings(self.backbone, self.denoiser.inference_graph()), None
-        valid = self._report() if len(self.valid) else None
-        if self.settings.blend != "none" and not stopped:
-            fit_closed_form = REFERENCES[self.settings.blend]
-            edges, seed = self.denoiser.inference_edges(), self.settings.seed
-            blended = fit_closed_form(edges, len(vectors.user), len(vectors.item), ReferenceSettings(seed=seed))
+        vectors = embeddings(self.backbone, self.denoiser.inference_graph())
+        scorer = vectors if stopped else self._blended(vectors)
         return Fit(
             vectors,
-            blended,
+            scorer,
             self.backbone.state_dict(),
             self.record.arrays(self.denoiser.positives, self.state.epoch),
-            valid,
+            evaluate(scorer, self.valid, [self.train]) if len(self.valid) else None,
             self.state.epoch,
             self.state.best_epoch or self.state.epoch,
             stopped,
-            self.settings.blend_weight,
         )
+
+    def _blended(self, vectors: Embeddings) -> Scorer:
+        """The vectors' scores with those of the closed form that the settings name, on the edges that inference uses."""
+        settings = self.settings
+        if settings.blend == "none":
+            return vectors
+        fit_closed_form = REFERENCES[settings.blend]
+        closed = fit_closed_form(self.denoiser.inference_edges(), *vectors.shape, ReferenceSettings(seed=settings.seed))
+        return Blend(vectors, closed, settings.blend_weight)
 
     def save(self, path: Path) -> None:
         """Everything a resumed training needs, in one file that is replaced whole."""

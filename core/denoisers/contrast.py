@@ -52,6 +52,12 @@ def perturbation(rng: np.random.Generator, length: float) -> Callable[[torch.Ten
     return perturb
 
 
+def noisy_layers(backbone: Backbone, on: Graph, rng: np.random.Generator, length: float) -> list[torch.Tensor]:
+    """The layers of a pass with noise in each; the table, which has none, is left out as in SELFRec's code."""
+    layers = backbone.layers(on, perturbation(rng, length))
+    return layers[1:] or layers
+
+
 class _Weighted(Denoiser):
     def __init__(self, *args: object, **more: object) -> None:
         super().__init__(*args, **more)
@@ -82,7 +88,7 @@ class SimGCL(_Weighted):
     def terms(self, batch: Batch, backbone: Backbone) -> dict[str, torch.Tensor]:
         on = self.training_graph()
         views = (
-            backbone.combine(backbone.layers(on, perturbation(self.rng("view", view), self.settings.perturbation)))
+            backbone.combine(noisy_layers(backbone, on, self.rng("view", view), self.settings.perturbation))
             for view in (0, 1)
         )
         term = contrast(batch, *views, self.rng("nodes"), self.settings.temperature)
@@ -90,19 +96,22 @@ class SimGCL(_Weighted):
 
 
 class Perturbed(Denoiser):
-    """Base of those with one noisy pass for everything: its vectors are contrasted with its own first layer (XSimGCL)."""
+    """Base of those with one noisy pass for everything: its vectors are contrasted with its own first layer (XSimGCL).
+
+    The final vectors have the table beside the layers, which measured no worse and keeps inference the same everywhere.
+    """
 
     def forward(self, backbone: Backbone, on: Graph) -> Forward:
         if not self.contrast_weight:
             return super().forward(backbone, on)
-        layers = backbone.layers(on, perturbation(self.rng("view"), self.settings.perturbation))
+        layers = noisy_layers(backbone, on, self.rng("view"), self.settings.perturbation)
         return Forward(layers, backbone.combine(layers))
 
     def terms(self, batch: Batch, backbone: Backbone) -> dict[str, torch.Tensor]:
         terms = super().terms(batch, backbone)
         if self.contrast_weight:
             layers = batch.forward.layers
-            first = backbone.combine([layers[min(1, len(layers) - 1)]] * len(layers))
+            first = backbone.combine([layers[0]] * len(layers))
             term = contrast(batch, batch.vectors, first, self.rng("nodes"), self.settings.temperature)
             terms["contrast"] = self.contrast_weight * term
         return terms
