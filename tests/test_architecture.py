@@ -11,7 +11,7 @@ LAYERS = [
     {"errors", "records", "rng", "losses", "metrics"},
     {"registry", "settings", "graph", "sampling", "splits", "labels", "agreement", "prompts", "artifacts", "migrations"},
     {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "denoisers", "dynamics"},
-    {"semantic", "exchange", "train", "browse"},
+    {"semantic", "exchange", "train", "browse", "noise"},
     {"candidates", "judges"},
     {"pipeline", "compare", "doctor"},
     {"jobs"},
