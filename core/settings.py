@@ -297,7 +297,12 @@ class CandidateSettings(EncoderSettings):
 class JudgeSettings(EncoderSettings):
     """Who is asked, and how."""
 
-    judge: Annotated[str, Field(description="builtin (a rater, not a language model) or ollama.")] = "builtin"
+    judge: Annotated[
+        str,
+        Field(
+            description="builtin (a rater, not a language model), ollama, or simulated (no judge: known truth with planted errors, for research)."
+        ),
+    ] = "builtin"
     url: Annotated[str, Field(title="Server address", description="Address of the server.")] = "http://localhost:11434"
     model: Annotated[str, Field(description="Name of the model on the server.")] = "llama3.1:8b"
     workers: Annotated[
@@ -325,6 +330,13 @@ class JudgeSettings(EncoderSettings):
             description="Seconds for one answer; the first, which loads the model, gets 10 minutes.",
         ),
     ] = 120
+    error: Annotated[
+        float,
+        Field(title="Simulated error rate", ge=0, le=1, description="Share of pairs on which the simulated judge is wrong."),
+    ] = 0.2
+    error_seed: Annotated[
+        int, Field(title="Seed of the simulated errors", ge=0, description="Seed of the pairs on which the simulated judge is wrong.")
+    ] = 0
     limit: Annotated[
         int | None, Field(title="Pairs at most", ge=1, description="Pairs to ask about at most; all candidates when left out.")
     ] = None
