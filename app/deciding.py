@@ -130,8 +130,7 @@ def timeline(data: Dataset, pair: Pair) -> None:
     by_id = {row.id: row for row in rows}
     events = [(row.at, row.annotator, _words(row, by_id), row.note) for row in rows]
     for row in answers.itertuples():
-        who = row.model if row.is_llm else "built-in rater"
-        events.append((row.at, who, f"{row.rating} in the {row.view} view", ""))
+        events.append((row.at, row.model, f"{row.rating} in the {row.view} view", ""))
     widgets.section("Timeline")
     if not events:
         st.markdown(":gray[Nobody has said anything about this pair yet.]")

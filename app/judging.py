@@ -15,8 +15,19 @@ from core.records import Dataset, Interactions, Label, Rating, Source
 from core.runs import Run, State
 from core.settings import CandidateSettings, JudgeSettings
 
-BUILTIN = "builtin"
-JUDGE_WORDS = {BUILTIN: "built-in rater (no language model)", "ollama": "Ollama: a language model on your machine"}
+BUILTIN, SIMULATED = "builtin", "simulated"
+JUDGE_WORDS = {
+    BUILTIN: "built-in rater (no language model)",
+    "ollama": "Ollama: a language model on your machine",
+    SIMULATED: "simulation (no judge: known truth with planted errors)",
+}
+JUDGE_NOTES = {
+    BUILTIN: "The built-in rater compares words, categories and text vectors. It is no language model, and says so everywhere.",
+    SIMULATED: "A simulation for research: it reads the known truth, is wrong on the share of pairs that you choose, and says so "
+    "in every answer. It shows what a judge of that quality would be worth.",
+}
+LLM_SETTINGS = ("url", "model", "workers", "temperature", "num_predict", "timeout_s")
+SIMULATED_SETTINGS = ("error", "error_seed")
 AGREEMENT = {"all": "all", "agree": "views agree", "disagree": "views disagree", "missing": "a view is missing"}
 
 
@@ -54,19 +65,17 @@ def ask(data: Dataset, found: Run | None) -> None:
         st.markdown(":gray[Needs candidates.]")
         st.button("Judge candidates", key="judge_candidates", disabled=True, width="stretch")
         return
-    judges: dict[Any, str] = {
-        name: JUDGE_WORDS.get(name, name) for name in sorted(JUDGES.names(), key=lambda name: name != BUILTIN)
-    }
-    llm = st.session_state.get("judge_judge", BUILTIN) != BUILTIN
-    first = ("judge", "url", "model", "limit") if llm else ("judge", "limit")
-    hidden = () if llm else ("url", "model", "workers", "temperature", "num_predict", "timeout_s")
+    judges = _judges(data)
+    name = st.session_state.get("judge_judge", BUILTIN)
+    name = name if name in judges else BUILTIN
+    llm = JUDGES[name].is_llm
+    own = ("url", "model") if llm else SIMULATED_SETTINGS if name == SIMULATED else ()
+    hidden = (() if llm else LLM_SETTINGS) + (() if name == SIMULATED else SIMULATED_SETTINGS)
     choices = {"judge": judges, "encoder": _encoders()}
-    values = forms.settings_form(JudgeSettings, "judge", first, choices=choices, hidden=hidden)
+    values = forms.settings_form(JudgeSettings, "judge", ("judge", *own, "limit"), choices=choices, hidden=hidden)
     ready = _health(values) if llm else True
-    if not llm:
-        st.caption(
-            "The built-in rater compares words, categories and text vectors. It is no language model, and says so everywhere."
-        )
+    if name in JUDGE_NOTES:
+        st.caption(JUDGE_NOTES[name])
     primary = "primary" if not len(state.labels(data)) else "secondary"
     pressed = st.button(
         "Judge candidates", key="judge_candidates", type=primary, icon=":material/gavel:", width="stretch", disabled=not ready
@@ -75,6 +84,12 @@ def ask(data: Dataset, found: Run | None) -> None:
         with widgets.caught():
             work.start("judge", data.name, values)
             st.rerun()
+
+
+def _judges(data: Dataset) -> dict[Any, str]:
+    """Who can be asked about this dataset, the built-in rater first; a simulation only where the truth is known."""
+    names = [name for name in JUDGES.names() if name != SIMULATED or data.train.truth is not None]
+    return {name: JUDGE_WORDS.get(name, name) for name in sorted(names, key=lambda name: name != BUILTIN)}
 
 
 def _health(values: dict[str, Any]) -> bool:
@@ -147,7 +162,7 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
             (
                 "Built-in rater",
                 f"{by_source[Source.BUILTIN]:,}",
-                "Labels given by the built-in rater, which is no language model.",
+                "Labels given by the built-in rater, which is no language model, or by a simulation in its place.",
             ),
             ("Language model", f"{by_source[Source.LLM]:,}", "Labels given by a language model."),
             ("People", f"{by_source[Source.HUMAN]:,}", "Labels given by people; they beat every judge."),

@@ -169,7 +169,7 @@ def _view(view: str, row: pd.Series | None) -> None:
     if row is None:
         return
     widgets.untrusted(row["analysis"])
-    by = f"language model {row['model']}" if row["is_llm"] else "built-in rater, not a language model"
+    by = f"language model {row['model']}" if row["is_llm"] else row["model"]
     st.caption(f"{widgets.plain(by)} · {words.when(row['at'])}" + (" · a text was cut" if row["truncated"] else ""))
     with st.expander("What was asked and answered", icon=":material/receipt_long:"):
         for message in json.loads(row["prompt"]):

@@ -132,6 +132,42 @@ class DemoSettings(Settings):
         return self
 
 
+class InjectSettings(Settings):
+    """Known noise that is put into the train part of a dataset (core.noise)."""
+
+    kind: Annotated[
+        Literal["dislikes", "uniform", "popular"],
+        Field(
+            description="What becomes noisy clicks: ratings that say dislike, random pairs, or misclicks (users by activity, items by popularity)."
+        ),
+    ] = "dislikes"
+    share: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=1,
+            description="Of dislikes: the share of the available ones, all when left out. Else: injected clicks as a share of the resulting train, .05 to .4; .2 when left out.",
+        ),
+    ] = None
+    worst: Annotated[
+        float, Field(title="Highest rating of a dislike", description="A rating of at most this is a dislike that can be injected.")
+    ] = 2
+    seed: Annotated[int, Field(ge=0, description="Seed of the choice.")] = 0
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.kind != "dislikes" and not 0.05 <= self.part <= 0.4:
+            raise ValueError(f"share {self.share:g} of {self.kind} noise is not between .05 and .4")
+        return self
+
+    @property
+    def part(self) -> float:
+        """The share that is meant, given or not."""
+        if self.share is not None:
+            return self.share
+        return 1.0 if self.kind == "dislikes" else 0.2
+
+
 class EncoderSettings(Settings):
     """Text to vectors."""
 
@@ -401,7 +437,12 @@ class CandidateSettings(EncoderSettings):
 class JudgeSettings(EncoderSettings):
     """Who is asked, and how."""
 
-    judge: Annotated[str, Field(description="builtin (a rater, not a language model) or ollama.")] = "builtin"
+    judge: Annotated[
+        str,
+        Field(
+            description="builtin (a rater, not a language model), ollama, or simulated (no judge: known truth with planted errors, for research)."
+        ),
+    ] = "builtin"
     url: Annotated[str, Field(title="Server address", description="Address of the server.")] = "http://localhost:11434"
     model: Annotated[str, Field(description="Name of the model on the server.")] = "llama3.1:8b"
     workers: Annotated[
@@ -429,6 +470,13 @@ class JudgeSettings(EncoderSettings):
             description="Seconds for one answer; the first, which loads the model, gets 10 minutes.",
         ),
     ] = 120
+    error: Annotated[
+        float,
+        Field(title="Simulated error rate", ge=0, le=1, description="Share of pairs on which the simulated judge is wrong."),
+    ] = 0.2
+    error_seed: Annotated[
+        int, Field(title="Seed of the simulated errors", ge=0, description="Seed of the pairs on which the simulated judge is wrong.")
+    ] = 0
     limit: Annotated[
         int | None, Field(title="Pairs at most", ge=1, description="Pairs to ask about at most; all candidates when left out.")
     ] = None

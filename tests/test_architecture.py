@@ -12,7 +12,7 @@ LAYERS = [
     {"registry", "settings", "graph", "sampling", "splits", "labels", "agreement", "prompts", "artifacts", "migrations"},
     {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics"},
     {"denoisers"},
-    {"semantic", "exchange", "train", "browse"},
+    {"semantic", "exchange", "train", "browse", "noise"},
     {"candidates", "judges"},
     {"pipeline", "compare", "doctor"},
     {"jobs"},

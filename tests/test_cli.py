@@ -134,6 +134,20 @@ def test_a_judge_that_cannot_answer_leaves_no_run_behind(call: Call) -> None:
     assert call("runs") == before
 
 
+def test_a_noisy_copy_of_a_dataset(call: Call) -> None:
+    demo(call)
+    [clean] = call("datasets")
+    told = call("inject", "--kind", "uniform", "--share", ".1")
+    assert (told["name"], told["source"], told["kind"]) == ("demo-uniform", "demo", "uniform")
+    assert (told["users"], told["items"]) == (80, 200)
+    assert told["injected"] == told["train"] - clean["train"] == told["interactions"] - clean["interactions"] > 0
+    assert set(told) == {*clean, "kind", "injected", "report"}
+    assert told["report"]["problems"][0]["count"] == told["injected"]
+    assert [one["name"] for one in call("datasets")] == ["demo", "demo-uniform"]
+    assert "uniform or popular" in call("inject", "-d", "demo", code=2)["hint"]
+    assert "share" in call("inject", "-d", "demo", "--kind", "popular", "--share", ".9", code=2)["error"].lower()
+
+
 def test_fewer_epochs_than_the_usual_minimum_are_simply_fewer(call: Call) -> None:
     demo(call)
     assert call("train", "--dim", "4", "--epochs", "7")["epochs"] == 7
@@ -157,7 +171,8 @@ def test_a_broken_file_leaves_no_dataset(call: Call, tmp_path: Path) -> None:
 def test_every_command_explains_itself_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     run(["--help"])
     listed = capsys.readouterr().out
-    for command in ("demo", "import", "datasets", "train", "runs", "candidates", "judge", "labels", "compare", "doctor"):
+    commands = ("demo", "import", "inject", "datasets", "train", "runs", "candidates", "judge", "labels", "compare", "doctor")
+    for command in commands:
         assert f" {command} " in listed
         assert run([command, "--help"]) == 0
         assert len(capsys.readouterr().out) > 200

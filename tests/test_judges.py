@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import time
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core import datasets, judges, labels, semantic
 from core.artifacts import Home
@@ -16,6 +19,7 @@ from core.judges import JUDGES, Policy, runner
 from core.judges.base import CutOff, Health, Reply, Request, question_key
 from core.judges.builtin import BuiltinJudge
 from core.judges.scale import Scale
+from core.judges.simulated import SimulatedJudge, relevant
 from core.judges.texts import PairTexts
 from core.prompts import Prompt
 from core.records import VIEWS, Candidates, Dataset, Interactions, Label
@@ -353,6 +357,133 @@ class TestBuiltin:
         judges.run(store, data, candidates(data, (0, 0)), judges.make(SETTINGS, home.cache), SETTINGS)
         assert store.judgments("shop")["rating"].tolist() == ["Mid", "Mid"]
         assert "nothing else" in store.judgments("shop")["analysis"][0]
+
+
+def told_shop() -> Dataset:
+    """The catalogue with truth: the stray click of reader 0 is noisy, and reader 1 missed item 3."""
+    shop = catalogue()
+    noisy = (shop.train.user == 0) & (shop.train.item == 10)
+    truth = np.where(noisy, Label.NOISY_POSITIVE, Label.CLEAN).astype(np.int8)
+    return dataclasses.replace(shop, train=dataclasses.replace(shop.train, truth=truth), missed=pairs((1, 3)))
+
+
+class TestSimulated:
+    shop = told_shop()
+    everything = candidates(shop, *[(user, item) for user in range(8) for item in range(20)])
+
+    def judged(self, home: Home, store: Store, asked: Candidates, dataset: Dataset = shop, **given: object) -> pd.DataFrame:
+        chosen = JudgeSettings(judge="simulated", **given)
+        judges.run(store, dataset, asked, judges.make(chosen, home.cache), chosen)
+        return store.judgments(dataset.name)
+
+    def test_without_errors_it_says_the_truth(self, home: Home, store: Store) -> None:
+        asked = candidates(self.shop, (0, 10), (0, 0), (1, 3), (1, 4))
+        rows = self.judged(home, store, asked, error=0)
+        found = labels.to_frame(self.shop, store.labels(self.shop)).set_index(["user_id", "item_id"])
+        assert found["label"].to_dict() == {
+            ("u0", "i10"): "noisy positive",
+            ("u0", "i0"): "hard positive",
+            ("u1", "i3"): "missed positive",
+            ("u1", "i4"): "hard negative",
+        }
+        assert set(found["source"]) == {"builtin"}
+        assert not rows["is_llm"].any()
+        assert rows["model"].str.startswith("simulation, not a judge").all()
+        assert rows["analysis"].str.contains("Simulated, not judged.* wrong on 0 % of pairs").all()
+
+    def test_held_out_pairs_are_relevant(self) -> None:
+        assert relevant(self.shop, self.shop.test.user, self.shop.test.item, 0, 0).all()
+        assert relevant(self.shop, self.shop.valid.user, self.shop.valid.item, 0, 0).all()
+
+    def test_both_views_say_the_same(self, home: Home, store: Store) -> None:
+        rows = self.judged(home, store, self.everything, error=0.4)
+        wide = rows.pivot(index=["user_id", "item_id"], columns="view", values="rating")
+        assert (wide["user"] == wide["item"]).all()
+        assert set(wide["user"]) == {"High", "Low"}
+
+    def test_another_order_changes_no_answer(self, home: Home, store: Store) -> None:
+        self.judged(home, store, self.everything, error=0.3)
+        chosen = JudgeSettings(judge="simulated", error=0.3)
+        for order in (slice(None, None, -1), slice(3, 90, 7)):
+            summary = judges.run(store, self.shop, self.everything.where(order), judges.make(chosen, home.cache), chosen)
+            assert (summary.asked, summary.unjudged) == (0, 0)
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.permutations(range(160)), st.integers(1, 160), st.floats(0, 1), st.floats(0, 1), st.integers(0, 5))
+    def test_an_answer_depends_on_its_pair_alone(self, order: list[int], n: int, one: float, other: float, seed: int) -> None:
+        some = self.everything.where(np.array(order[:n]))
+        said = relevant(self.shop, self.everything.user, self.everything.item, one, seed)
+        assert (relevant(self.shop, some.user, some.item, one, seed) == said[order[:n]]).all()
+        truth = relevant(self.shop, some.user, some.item, 0, seed)
+        few, many = (relevant(self.shop, some.user, some.item, error, seed) != truth for error in sorted((one, other)))
+        assert not (few & ~many).any()
+        assert (relevant(self.shop, some.user, some.item, 1, seed) != truth).all()
+
+    def test_nothing_asked_is_nothing_answered(self) -> None:
+        none = self.everything.where(slice(0))
+        assert relevant(self.shop, none.user, none.item, 0.5, 0).shape == (0,)
+
+    def test_identity_depends_on_error_and_seed_and_the_question_on_the_truth(self, home: Home, store: Store) -> None:
+        clean = np.full(len(self.shop.train), Label.CLEAN, np.int8)
+        other = dataclasses.replace(self.shop, train=dataclasses.replace(self.shop.train, truth=clean))
+        keys, raters = set(), set()
+        for dataset, error, seed in [(self.shop, 0.2, 0), (self.shop, 0.3, 0), (self.shop, 0.2, 1), (other, 0.2, 0)]:
+            judge = SimulatedJudge(JudgeSettings(error=error, error_seed=seed), home.cache)
+            judge.prepare(dataset, candidates(dataset, (0, 10)))
+            keys.add(question_key(judge, judge.prompt(0, 10, "user")))
+            raters.add((judge.digest, judge.model))
+        assert len(keys) == 4
+        assert len(raters) == 3
+        for error in (0.1, 0.4):
+            self.judged(home, store, self.everything, error=error)
+        assert store.coverage("shop")["judged"].tolist() == [160, 160]
+
+    def test_a_pair_that_lacks_a_view_is_unjudged_never_noisy(self, home: Home, store: Store) -> None:
+        class Torn(SimulatedJudge):
+            def judge(self, request: Request) -> Reply:
+                if request.view == "item" and request.user % 2:
+                    raise BadAnswer("no answer")
+                return super().judge(request)
+
+        clicks = self.everything.where(self.everything.observed)
+        chosen = JudgeSettings(judge="simulated", error=1)
+        judges.run(store, self.shop, clicks, Torn(chosen, home.cache), chosen, policy=QUICK)
+        found = store.labels(self.shop)
+        assert set(found.label[found.user % 2 == 1]) == {Label.UNJUDGED}
+        assert set(found.label[found.user % 2 == 0]) == {Label.NOISY_POSITIVE, Label.HARD_POSITIVE}
+
+    def test_without_truth_nothing_is_asked(self, home: Home, store: Store) -> None:
+        with pytest.raises(Fatal, match="Nobody knows which clicks of 'shop' are noisy.*inject noise"):
+            self.judged(home, store, self.everything, catalogue())
+        assert not len(store.judgments("shop"))
+        assert not len(store.unanswered("shop"))
+
+    def test_it_says_that_it_is_a_simulation(self) -> None:
+        assert "simulation" in judges.health(JudgeSettings(judge="simulated", error=0.07)).message
+        assert "errs on 7 %" in judges.health(JudgeSettings(judge="simulated", error=0.07)).message
+        assert "no judge" in JudgeSettings.model_fields["judge"].description
+
+    def test_the_error_is_the_one_asked_for(self, home: Home, store: Store) -> None:
+        """Through runner and store on observed, missed and other pairs of the demo; then on many more without them."""
+        import_demo(home, DemoSettings(users=200, items=300, interactions=6000))
+        demo = datasets.load(home, "demo")
+        draw = np.random.default_rng(0)
+        clicks, missed = (part.where(draw.permutation(len(part))[:n]) for part, n in ((demo.train, 300), (demo.missed, 100)))
+        user, item = (np.concatenate([getattr(clicks, name), getattr(missed, name)]) for name in ("user", "item"))
+        zero = np.zeros(400, np.float32)
+        self.judged(home, store, Candidates(user, item, np.arange(400) < 300, zero, zero, zero), demo, error=0.25)
+        found = store.labels(demo)
+        assert len(found) == 400
+        right = relevant(demo, found.user, found.item, 0, 0)
+        said = np.isin(found.label, (Label.HARD_POSITIVE, Label.MISSED_POSITIVE))
+        assert (said != right).mean() == pytest.approx(0.25, abs=0.065)  # three standard deviations
+        assert right[~found.observed].all()
+        user, item = draw.integers(0, 200, 100_000), draw.integers(0, 300, 100_000)
+        code, first = np.unique(user * 300 + item, return_index=True)
+        began = time.perf_counter()
+        wrong = relevant(demo, user, item, 0.25, 0) != relevant(demo, user, item, 0, 0)
+        assert time.perf_counter() - began < 5
+        assert wrong[first].mean() == pytest.approx(0.25, abs=3 * np.sqrt(0.25 * 0.75 / len(code)))
 
 
 def test_the_cut_does_not_move_with_the_share_of_noise() -> None:

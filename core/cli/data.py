@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from core import datasets
+from core import datasets, noise
 from core import doctor as examining
-from core.cli.console import Output, command, table
+from core.cli.console import DatasetOption, Output, command, dataset_name, table
 from core.errors import SettingsError
-from core.settings import DemoSettings, ImportSettings, JudgeSettings
+from core.settings import DemoSettings, ImportSettings, InjectSettings, JudgeSettings
 
 app = typer.Typer()
 
@@ -83,6 +83,29 @@ def _imported(output: Output, info: datasets.DatasetInfo, report: datasets.Impor
     text = f"Imported {info.name}: {info.users} users, {info.items} items, {info.interactions} positives "
     text += f"({info.train} train, {info.valid} valid, {info.test} test)."
     output.answer(asdict(info) | {"report": report.to_json()}, text=text)
+
+
+@command(app, "inject", InjectSettings)
+def inject(
+    output: Output,
+    settings: InjectSettings,
+    dataset: DatasetOption = None,
+    name: Annotated[str | None, typer.Option(help="Name of the noisy copy; DATASET-KIND when left out.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a dataset of this name.")] = False,
+) -> None:
+    """Copy a dataset with noisy clicks added to train; that they are noisy is known, for evaluation only.
+
+    Examples:
+
+    python -m core inject --dataset ml-100k --kind dislikes
+
+    python -m core inject --dataset demo --kind popular --share .3 --name demo-misclicks
+    """
+    source = dataset_name(output.home, dataset)
+    made = noise.make(output.home, source, settings, name=name, replace=replace)
+    text = f"Made {made.info.name} of {source}: {made.clicks} noisy clicks among {made.info.train} in train ({settings.kind})."
+    about = {"source": source, "kind": settings.kind, "injected": made.clicks, "report": made.report.to_json()}
+    output.answer(asdict(made.info) | about, text=text)
 
 
 @command(app, "datasets")

@@ -22,7 +22,7 @@ from core.datasets.checking import Tables
 from core.datasets.report import ImportReport
 from core.errors import DatasetError, NotFoundError
 from core.records import Dataset, Interactions, Label, fingerprint
-from core.settings import ImportSettings
+from core.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,8 @@ def save(
     format: str,
     source: str,
     tables: Tables,
-    settings: ImportSettings,
+    settings: Settings,
+    threshold: float | None,
     report: ImportReport,
     *,
     replace: bool,
@@ -95,8 +96,8 @@ def save(
         test=len(dataset.test),
         has_text=bool(tables.items[["category", "text"]].any(axis=None) or (tables.items["title"] != tables.items["item"]).any()),
         has_truth=tables.truth is not None,
-        threshold=settings.threshold,
-        fingerprint=_fingerprint(dataset),
+        threshold=threshold,
+        fingerprint=content_of(dataset),
         created=time.time(),
         source=source,
     )
@@ -323,8 +324,38 @@ def _missed(tables: Tables) -> Interactions | None:
     return Interactions(_positions(rows["user"], tables.users["user"]), _positions(rows["item"], tables.items["item"]))
 
 
-def _fingerprint(dataset: Dataset) -> str:
-    """Of ids, texts and splits; two imports of one content are the same dataset, whatever their names and truth."""
+def content_of(dataset: Dataset) -> str:
+    """The fingerprint of ids, texts and splits; two imports of one content are the same, whatever their names and truth."""
     texts = (dataset.user_ids, dataset.item_ids, dataset.user_text, dataset.item_title, dataset.item_category, dataset.item_text)
     parts = (dataset.train, dataset.valid, dataset.test)
     return fingerprint(*texts, *(array for part in parts for array in (part.user, part.item)))
+
+
+def tables_of(dataset: Dataset) -> Tables:
+    """Back from positions to raw ids: loaded again, these tables give the same dataset."""
+    parts = [dataset.train, dataset.valid, dataset.test]
+    rows = [_rows(dataset, part).assign(split=np.int8(code), positive=True) for code, part in enumerate(parts)]
+    if dataset.disliked is not None:  # nobody reads in which split a dislike was
+        parts.append(dataset.disliked)
+        rows.append(_rows(dataset, dataset.disliked).assign(split=np.int8(splits.TRAIN), positive=False))
+    items = {"title": dataset.item_title, "category": dataset.item_category, "text": dataset.item_text}
+    return Tables(
+        interactions=pd.concat(rows, ignore_index=True),
+        items=pd.DataFrame({"item": dataset.item_ids} | items),
+        users=pd.DataFrame({"user": dataset.user_ids, "text": dataset.user_text}),
+        truth=None if dataset.train.truth is None else _known(dataset, parts),
+    )
+
+
+def _rows(dataset: Dataset, part: Interactions) -> pd.DataFrame:
+    known = {name: getattr(part, name) for name in ("rating", "time") if getattr(part, name) is not None}
+    return pd.DataFrame({"user": dataset.user_ids[part.user], "item": dataset.item_ids[part.item]} | known)
+
+
+def _known(dataset: Dataset, parts: list[Interactions]) -> pd.DataFrame:
+    """The truth of all pairs that are not clean."""
+    told = [(part, part.truth) for part in parts if part.truth is not None]
+    if dataset.missed is not None:
+        told.append((dataset.missed, np.full(len(dataset.missed), Label.MISSED_POSITIVE, np.int8)))
+    rows = pd.concat([_rows(dataset, part)[["user", "item"]].assign(truth=truth) for part, truth in told], ignore_index=True)
+    return rows[rows["truth"] != Label.CLEAN].reset_index(drop=True)

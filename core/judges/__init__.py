@@ -7,6 +7,7 @@ from core.judges.base import Health, Judge, Reply, Request
 from core.judges.builtin import BuiltinJudge
 from core.judges.ollama import OllamaJudge
 from core.judges.runner import Policy, Summary, run
+from core.judges.simulated import SimulatedJudge
 from core.registry import Registry
 from core.settings import JudgeSettings
 
@@ -15,6 +16,7 @@ __all__ = ["JUDGES", "Health", "Judge", "Policy", "Reply", "Request", "Summary",
 JUDGES: Registry[type[Judge]] = Registry("judge")
 JUDGES.register("builtin")(BuiltinJudge)
 JUDGES.register("ollama")(OllamaJudge)
+JUDGES.register("simulated")(SimulatedJudge)
 
 
 def make(settings: JudgeSettings, cache: Path) -> Judge:

@@ -171,6 +171,31 @@ def test_without_ollama_the_builtin_rater_is_offered(ready: Home, open_page: Ope
     assert not page.button(key="judge_candidates").disabled
 
 
+def test_a_simulated_judge_is_called_a_simulation_everywhere(ready: Home, data: Dataset, open_page: Open) -> None:
+    page = open_page("board")
+    assert "simulation (no judge: known truth with planted errors)" in page.selectbox(key="judge_judge").options
+    assert "judge_error" not in [field.key for field in page.number_input]
+    page.selectbox(key="judge_judge").set_value("simulated").run()
+    assert "A simulation for research" in said(page)
+    assert "judge_url" not in [field.key for field in page.text_input]
+    page.number_input(key="judge_error").set_value(0.0).run()
+    page.number_input(key="judge_limit").set_value(5).run()
+    sound(page.button(key="judge_candidates").click().run())
+    assert finish(ready, "judge").result["asked"] == 10
+    rows = Store.open(ready).judgments(NAME)
+    row = rows[rows["judge"] == "simulated"].iloc[0]
+    words = said(open_page("pair", user=row["user_id"], item=row["item_id"]))
+    assert "simulation, not a judge" in words
+
+
+def test_without_known_truth_no_simulation_is_offered(ready: Home, open_page: Open) -> None:
+    """The newest candidates are those of the demo whose truth is taken away."""
+    path = ready.datasets / NAME / "dataset.json"
+    path.write_text(path.read_text().replace('"has_truth": true', '"has_truth": false'))
+    page = open_page("board")
+    assert not [words for words in page.selectbox(key="judge_judge").options if "simulation" in words]
+
+
 def write_clicks(folder: Path) -> Path:
     rows = [(f"u{u}", f"i{(u * 7 + k) % 20}", 1 + (u + k) % 5) for u in range(30) for k in range(6)]
     path = folder / "clicks.csv"
