@@ -1,12 +1,13 @@
 # make app    the app on http://localhost:8501
 # make test   every test
-# make bench  the slow benchmarks
+# make bench  the slow benchmarks: one turn of the loop
+# make bench-quality  the tables of quality: hours, goes on where it was stopped
 PYTHON ?= python3
 PORT ?= 8501
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: app test bench clean
+.PHONY: app test bench bench-quality clean
 
 app: $(VENV)/.installed
 	@$(RUN) -m core datasets --json | grep -q '"name"' || $(RUN) -m core demo
@@ -18,6 +19,9 @@ test: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(RUN) -m benchmarks.loop
+
+bench-quality: $(VENV)/.installed
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.quality $(BENCH_ARGS)
 
 # torch first: its CPU build has a version of its own, which the pinned list then accepts
 $(VENV)/.installed: requirements.txt

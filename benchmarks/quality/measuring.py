@@ -1,0 +1,136 @@
+"""One row for one seed, kept by the content of all that it depends on: a run that was stopped goes on where it was."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.quality import cases
+from benchmarks.quality.cases import Case
+from benchmarks.quality.variants import Variant
+from core import doubt, evaluate, pipeline, references, semantic, train
+from core.artifacts import ROOT, Home, read_arrays, write_arrays
+from core.records import Edges, Report, fingerprint
+from core.settings import ReferenceSettings, TrainSettings
+
+KEPT = ("recall@20", "ndcg@20", "recall@10", "ndcg@10")
+CODE = ("train", "backbones", "graph", "losses", "sampling", "references", "semantic", "doubt", "evaluate", "metrics", "rng")
+"""Modules beside the denoisers whose change makes a kept row void."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row to measure."""
+
+    case: str
+    variant: Variant
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A row for one seed."""
+
+    report: Report
+    epochs: int  # trained
+    best_epoch: int
+    seconds: float
+
+
+def code_digest() -> str:
+    """Of the code that makes the numbers."""
+    files = [ROOT / "core" / f"{name}.py" for name in CODE] + sorted((ROOT / "core" / "denoisers").glob("*.py"))
+    return sha256(b"".join(file.read_bytes() for file in files if file.exists())).hexdigest()[:12]
+
+
+def known(home: Home, job: Job) -> Measured | None:
+    """The kept row, when there is one."""
+    path = _path(home, job)
+    if not path.exists():
+        return None
+    arrays = read_arrays(path)
+    epochs, best_epoch, seconds = arrays.pop("about")
+    return Measured(Report(arrays.pop("users"), arrays), int(epochs), int(best_epoch), float(seconds))
+
+
+def measure_all(home: Home, jobs: list[Job], workers: int) -> Iterator[tuple[Job, int]]:
+    """Measure what is not known yet, several rows at once; gives each job that is done and how many are left."""
+    left = [job for job in dict.fromkeys(jobs) if known(home, job) is None]
+    with ProcessPoolExecutor(workers, initializer=_one_thread, initargs=(workers,)) as pool:
+        running = {pool.submit(measure, home.path, job): job for job in left}
+        for number, done in enumerate(as_completed(running), 1):
+            done.result()
+            yield running[done], len(left) - number
+
+
+def _one_thread(workers: int) -> None:
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+
+
+def measure(path: Path, job: Job) -> Measured:
+    """Train or fit, evaluate on the test set, keep."""
+    home = Home.at(path)
+    if (row := known(home, job)) is not None:
+        return row
+    chosen, began = case(path, job.case), time.monotonic()
+    dataset, variant = chosen.dataset, job.variant
+    epochs = best_epoch = 0
+    if variant.reference:
+        edges = Edges(dataset.train.user, dataset.train.item, np.ones(len(dataset.train), np.float32))
+        fit_reference = references.REFERENCES[variant.reference]
+        scorer = fit_reference(edges, dataset.n_users, dataset.n_items, ReferenceSettings(seed=job.seed))
+    else:
+        settings = _settings(home, chosen, job)
+        labels = variant.labels and variant.labels(dataset, _doubt(path, job.case, job.seed), job.seed)
+        relevance = pipeline.text_vectors(home, dataset, settings)
+        fit = train.fit(dataset.train, dataset.valid, dataset.n_users, dataset.n_items, settings, labels, relevance)
+        scorer, epochs, best_epoch = fit.scorer, fit.epochs, fit.best_epoch
+    hidden = [dataset.train, dataset.valid, *([] if chosen.hidden is None else [chosen.hidden])]
+    report = evaluate.evaluate(scorer, dataset.test, hidden)
+    report = Report(report.users, {name: report.per_user[name] for name in KEPT})
+    about = np.array([epochs, best_epoch, time.monotonic() - began])
+    write_arrays(_path(home, job), users=report.users, about=about, **report.per_user)
+    return Measured(report, epochs, best_epoch, float(about[2]))
+
+
+def _settings(home: Home, of: Case, job: Job) -> TrainSettings:
+    chosen = {**job.variant.settings, "seed": job.seed}
+    if of.epochs_from:
+        best = measure(home.path, Job(of.epochs_from, job.variant, job.seed)).best_epoch
+        chosen |= {"epochs": best, "min_epochs": best}
+    return TrainSettings.checked(**chosen)
+
+
+@lru_cache(maxsize=3)
+def case(path: Path, name: str) -> Case:
+    """A case, loaded once a process."""
+    return cases.load(Home.at(path), name)
+
+
+@lru_cache(maxsize=8)
+def _doubt(path: Path, name: str, seed: int) -> np.ndarray:
+    """The doubt of every training click, from signals that cost no training."""
+    return doubt.doubt(signals(Home.at(path), case(path, name), None))
+
+
+def signals(home: Home, of: Case, losses: dict[str, np.ndarray] | None) -> doubt.Signals:
+    """Every signal that there is for the training clicks; those of the losses only when a training's are given."""
+    encoded = semantic.encode_items(of.dataset, TrainSettings(), home.cache)
+    return doubt.signals(of.dataset, losses, encoded.vectors)
+
+
+def _path(home: Home, job: Job) -> Path:
+    variant = job.variant
+    parts = (job.case, variant.settings, variant.reference, _named(variant), job.seed, code_digest())
+    return home.path / "bench" / f"{job.case}-{fingerprint(*parts)}.npz"
+
+
+def _named(variant: Variant) -> str:
+    """Labels are made by functions: the row's name tells them apart."""
+    return variant.name if variant.labels else ""

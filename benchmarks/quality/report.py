@@ -1,0 +1,109 @@
+"""From measured rows to benchmarks/results/quality.md and .json."""
+
+import platform
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.quality.cases import Case
+from benchmarks.quality.measuring import KEPT, Job, Measured, known
+from benchmarks.quality.tables import Curve, Table
+from benchmarks.quality.variants import Variant
+from core.artifacts import Home
+from core.compare import Delta, deltas
+from core.records import Report
+from core.settings import CompareSettings
+
+SHOWN = ("recall@20", "ndcg@20")
+HEAD = ("R@20", "seeds", "N@20", "seeds", "R@20 less the first row's", "best epochs", "seconds")
+
+
+def row(home: Home, case: str, variant: Variant, seeds: range) -> list[Measured]:
+    """What is known of a row, seed by seed."""
+    return [one for seed in seeds if (one := known(home, Job(case, variant, seed))) is not None]
+
+
+def averaged(rows: list[Measured]) -> Report:
+    """Each user's metrics as the mean over the seeds."""
+    users = rows[0].report.users
+    return Report(users, {name: np.mean([one.report.per_user[name] for one in rows], axis=0) for name in KEPT})
+
+
+def table(home: Home, wanted: Table, case: Case, seeds: range) -> tuple[list[str], list[dict[str, Any]]]:
+    """A table as Markdown lines and as records. The first row is the one that the differences are from."""
+    lines = ["", f"## {wanted.title}", "", case.protocol, ""]
+    lines += [f"| | {' | '.join(HEAD)} |", "|---" * (len(HEAD) + 1) + "|"]
+    records, first = [], None
+    for variant in wanted.rows:
+        found = row(home, wanted.case, variant, seeds)
+        if not found:
+            lines.append(f"| {variant.name} | not measured | | | | | | |")
+            continue
+        report = averaged(found)
+        first = first or report
+        delta = deltas(first, report, CompareSettings()) if report is not first else {}
+        record = _record(wanted.title, case.name, variant, found, delta.get("recall@20"))
+        records.append(record)
+        lines.append(_line(record))
+    return lines, records
+
+
+def _record(title: str, case: str, variant: Variant, found: list[Measured], delta: Delta | None) -> dict[str, Any]:
+    values = {name: [one.report.means()[name] for one in found] for name in KEPT}
+    return {
+        "table": title,
+        "case": case,
+        "row": variant.name,
+        "settings": variant.settings,
+        "metrics": {name: {"mean": float(np.mean(each)), "by_seed": each} for name, each in values.items()},
+        "difference": None if delta is None else {"recall@20": delta.delta, "low": delta.low, "high": delta.high},
+        "best_epochs": [one.best_epoch for one in found],
+        "seconds": [round(one.seconds, 1) for one in found],
+    }
+
+
+def _line(record: dict[str, Any]) -> str:
+    cells = [record["row"]]
+    for name in SHOWN:
+        metric = record["metrics"][name]
+        cells += [f"{metric['mean']:.4f}", f"{min(metric['by_seed']):.4f} to {max(metric['by_seed']):.4f}"]
+    delta = record["difference"]
+    cells.append("" if delta is None else f"{delta['recall@20']:+.4f} ({delta['low']:+.4f} to {delta['high']:+.4f})")
+    cells += [", ".join(map(str, record["best_epochs"])), f"{np.mean(record['seconds']):.0f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def curve(home: Home, wanted: Curve, seeds: range) -> tuple[list[str], list[dict[str, Any]]]:
+    """R@20 by the share of noise."""
+    lines = ["", f"## {wanted.title}", "", f"Test R@20; mean over the seeds (lowest to highest). {CURVE_PROTOCOL}", ""]
+    lines += ["| | " + " | ".join(f"{percent} %" for percent in wanted.cases) + " |", "|---" * (len(wanted.cases) + 1) + "|"]
+    records = []
+    for variant in wanted.rows:
+        cells = []
+        for percent, case in wanted.cases.items():
+            values = [one.report.means()["recall@20"] for one in row(home, case, variant, seeds)]
+            cells.append(f"{np.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})" if values else "")
+            records.append({"curve": wanted.title, "row": variant.name, "percent": percent, "recall@20": values})
+        lines.append(f"| {variant.name} | {' | '.join(cells)} |")
+    return lines, records
+
+
+CURVE_PROTOCOL = (
+    "All items are ranked; train, valid and all ratings of 1-2 are masked at every point, so that the points compare. "
+    "A simulated judge has nothing to say where there is no noise."
+)
+
+
+def heading(seeds: range, command: str) -> list[str]:
+    """What was run, when and on what."""
+    return [
+        "# Quality",
+        "",
+        f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, torch {torch.__version__}. Seeds {seeds.start} to "
+        f"{seeds.stop - 1}; a figure is the mean over them, beside it the lowest and the highest. Differences are paired over the "
+        "test users, each user's metric averaged over the seeds, with 95 % bootstrap intervals over users: an interval that leaves "
+        "out 0 speaks of these users, another split can still differ. Recall divides by all held-out positives. Hyperparameters "
+        "were chosen on valid, none on test. Seconds are of one thread on a shared machine: read them as orders of magnitude.",
+    ]
