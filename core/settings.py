@@ -278,7 +278,7 @@ class TrainSettings(EncoderSettings):
             le=64,
             description="Uniform negatives drawn for each click, of which the best-scored is taken (dns, llmhni).",
         ),
-    ] = 8
+    ] = 4
     hard_negatives: Annotated[
         Literal["dynamic", "semantic", "uniform"],
         Field(

@@ -102,8 +102,8 @@ def heading(seeds: range, command: str) -> list[str]:
         "# Quality",
         "",
         f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, torch {torch.__version__}. Seeds {seeds.start} to "
-        f"{seeds.stop - 1}; a figure is the mean over them, beside it the lowest and the highest. Differences are paired over the "
-        "test users, each user's metric averaged over the seeds, with 95 % bootstrap intervals over users: an interval that leaves "
-        "out 0 speaks of these users, another split can still differ. Recall divides by all held-out positives. Hyperparameters "
-        "were chosen on valid, none on test. Seconds are of one thread on a shared machine: read them as orders of magnitude.",
+        f"{seeds.stop - 1}; a figure is the mean over them, beside it the lowest and the highest. Differences are paired over "
+        "the test users, each user's metric averaged over the seeds, with 95 % bootstrap intervals: one that leaves "
+        "out 0 speaks of these users, another split can still differ. Recall divides by all held-out positives. Settings were "
+        "chosen on valid, none on test. Seconds are of one thread on a shared machine: read them as orders of magnitude.",
     ]
