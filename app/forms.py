@@ -8,7 +8,7 @@ import annotated_types
 import streamlit as st
 from pydantic.fields import FieldInfo
 
-from core.settings import Settings
+from core.settings import Settings, Unset, marked
 
 _NONE = "\0"  # a select box takes None for "nothing chosen yet", so None as a choice needs another form
 
@@ -70,7 +70,8 @@ def _number(label: str, kind: type, field: FieldInfo, optional: bool, common: di
     low, high = _bounds(field, kind)
     default = field.default or 0
     step = 1 if kind is int else _step(float(default))
-    extra: dict[str, Any] = {"value": None, "placeholder": "none"} if optional else {}
+    unset = marked(field, Unset)
+    extra: dict[str, Any] = {"value": None, "placeholder": unset.word if unset else "none"} if optional else {}
     form = {"format": "%g"} if kind is float else {}
     return st.number_input(label, min_value=low, max_value=high, step=step, **form, **extra, **common)
 

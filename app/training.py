@@ -14,16 +14,16 @@ from core.denoisers import DENOISERS
 from core.errors import SettingsError
 from core.metrics import NAMES
 from core.runs import Run, State
-from core.settings import TRAIN_PRESETS, TrainSettings
+from core.settings import PRESET_MEANS, TRAIN_PRESETS, TrainSettings, Unset, marked, read_by
 
-FIRST = ("labels", "epochs", "dim", "layers", "lr", "seed")
+FIRST = ("labels", "denoiser", "epochs", "dim", "layers", "lr", "seed")
 SHOWN = ("recall@20", "ndcg@20")
 PRESET = "train_preset"
 _TAKEN, _SHOWN = "labels_from_address", "show_from_address"
 
 
 def settings_form(dataset: str) -> dict[str, Any]:
-    """Preset, then the settings; a preset fills them all."""
+    """Preset, then the settings that the chosen denoiser reads; a preset fills them all."""
     st.segmented_control(
         "Start from",
         list(TRAIN_PRESETS),
@@ -31,10 +31,11 @@ def settings_form(dataset: str) -> dict[str, Any]:
         required=True,
         key=PRESET,
         on_change=_fill,
-        help="plain: LightGCN on the clicks, where the loop begins. quick: the same, smaller, to look around. "
-        "default: the method as it measured best. paper: LLMHNI as published.",
+        help="\n".join(f"- **{name}**: {means}." for name, means in PRESET_MEANS.items()),
         persist_state="session",
     )
+    if about := _about(st.session_state[PRESET]):
+        st.caption(about)
     versions = state.versions(dataset)
     _take_from_address(dataset, set(versions["version"]))
     labels: dict[Any, str] = {None: "none: the clicks as they are"}
@@ -46,7 +47,20 @@ def settings_form(dataset: str) -> dict[str, Any]:
         "monitor": {name: charts.metric_word(name) for name in NAMES},
         "device": _named(["auto", "cpu", "cuda"]),
     }
-    return forms.settings_form(TrainSettings, "train", FIRST, choices=choices)
+    read = read_by(st.session_state.get("train_denoiser", TrainSettings.model_fields["denoiser"].default))
+    hidden = [name for name in TrainSettings.model_fields if name not in read]
+    return forms.settings_form(TrainSettings, "train", FIRST, choices=choices, hidden=hidden)
+
+
+def _about(preset: str) -> str:
+    """What a preset adds to a recommender on the clicks; "" when that is nothing."""
+    chosen = TrainSettings(**TRAIN_PRESETS[preset])
+    added = []
+    if chosen.denoiser != TrainSettings().denoiser:
+        added.append(f"trains with the denoiser {chosen.denoiser}")
+    if chosen.blend != "none":
+        added.append(f"adds the scores of {chosen.blend.upper()}, a closed form, in the end: an ensemble of two recommenders")
+    return f"{preset} {' and '.join(added)}." if added else ""
 
 
 def _take_from_address(dataset: str, versions: set[str]) -> None:
@@ -86,13 +100,18 @@ def before_start(dataset: str, settings: dict[str, Any]) -> bool:
         widgets.failure(error)
         return False
     changed = {name: value for name, value in settings.items() if value != TrainSettings.model_fields[name].default}
-    options = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())
+    options = " ".join(f"--{name.replace('_', '-')} {shlex.quote(_given(name, value))}" for name, value in changed.items())
     with st.expander("The same as a command", icon=":material/terminal:"):
         st.code(f"python -m core train --dataset {dataset} {options}".strip(), language="bash", wrap_lines=True)
     seconds = _estimate(dataset, checked)
     if seconds is not None:
         st.caption(f"At most about {words.duration(seconds)}, judging by your last training with vectors of this length.")
     return True
+
+
+def _given(name: str, value: Any) -> str:
+    """A value as the command line takes it; only a setting with a word for None can be given None."""
+    return marked(TrainSettings.model_fields[name], Unset).word if value is None else str(value)
 
 
 def _estimate(dataset: str, settings: TrainSettings) -> float | None:

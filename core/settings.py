@@ -1,8 +1,10 @@
 """Every setting of Winnow, described once: the CLI's options, the app's forms and the run manifests come from here."""
 
-from typing import Annotated, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from core.errors import SettingsError
 from core.records import fingerprint
@@ -31,6 +33,31 @@ class Settings(BaseModel):
     def digest(self) -> str:
         """16 hex digits; equal settings have equal digests."""
         return fingerprint(self.model_dump_json())
+
+
+@dataclass(frozen=True)
+class ReadBy:
+    """Marks a setting of TrainSettings that only these denoisers read; the others' forms hide it."""
+
+    denoisers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Unset:
+    """Marks an optional setting: the word for None. On the command line the word can be given, too."""
+
+    word: str
+
+
+def marked(field: FieldInfo, kind: type) -> Any:
+    """The field's marker of this kind, or None."""
+    return next((part for part in field.metadata if isinstance(part, kind)), None)
+
+
+def told(field: FieldInfo) -> str:
+    """What a field's help says on the command line, where nothing is hidden: its sentence, and who reads it."""
+    only = marked(field, ReadBy)
+    return f"{field.description} For {', '.join(only.denoisers)}." if only else field.description
 
 
 class ImportSettings(Settings):
@@ -150,7 +177,8 @@ class InjectSettings(Settings):
         ),
     ] = None
     worst: Annotated[
-        float, Field(title="Highest rating of a dislike", description="A rating of at most this is a dislike that can be injected.")
+        float,
+        Field(title="Highest rating of a dislike", description="A rating of at most this is a dislike that can be injected."),
     ] = 2
     seed: Annotated[int, Field(ge=0, description="Seed of the choice.")] = 0
 
@@ -168,19 +196,23 @@ class InjectSettings(Settings):
         return 1.0 if self.kind == "dislikes" else 0.2
 
 
+Encoder = Annotated[
+    str,
+    Field(
+        title="Text encoder",
+        description="auto (sentence-transformers when its weights can be had, else tfidf), sentence-transformers or tfidf.",
+    ),
+]
+EncoderModel = Annotated[
+    str, Field(title="Encoder model", description="Name or local folder of the sentence-transformers model.")
+]
+
+
 class EncoderSettings(Settings):
     """Text to vectors."""
 
-    encoder: Annotated[
-        str,
-        Field(
-            title="Text encoder",
-            description="auto (sentence-transformers when its weights can be had, else tfidf), sentence-transformers or tfidf.",
-        ),
-    ] = "auto"
-    encoder_model: Annotated[
-        str, Field(title="Encoder model", description="Name or local folder of the sentence-transformers model.")
-    ] = "all-MiniLM-L6-v2"
+    encoder: Encoder = "auto"
+    encoder_model: EncoderModel = "all-MiniLM-L6-v2"
 
 
 class ReferenceSettings(Settings):
@@ -196,9 +228,26 @@ class ReferenceSettings(Settings):
     seed: Annotated[int, Field(ge=0, description="Seed of the initial vectors of ALS.")] = 0
 
 
-class TrainSettings(EncoderSettings):
-    """One training run. A setting that only some denoisers read names them at its end."""
+AUTOMATIC = "automatic"
 
+
+def _none_when_automatic(value: object) -> object:
+    return None if value == AUTOMATIC else value
+
+
+BY_DENSITY = (Unset(AUTOMATIC), BeforeValidator(_none_when_automatic))
+"""Of a contrast's weight: left out, it follows from the density of the clicks (core.denoisers.contrast)."""
+
+FOR_LLMHNI = ReadBy(("llmhni",))
+FOR_TEXTS = ReadBy(("llmhni", "rlmrec-con", "rlmrec-gen"))
+FOR_CONTRAST = ReadBy(("sgl", "simgcl", "xsimgcl", "llmhni", "rlmrec-con", "rlmrec-gen"))
+
+
+class TrainSettings(EncoderSettings):
+    """One training run. What only some denoisers read is marked with ReadBy."""
+
+    encoder: Annotated[Encoder, FOR_TEXTS] = "auto"
+    encoder_model: Annotated[EncoderModel, FOR_TEXTS] = "all-MiniLM-L6-v2"
     backbone: Annotated[str, Field(description="The recommender: lightgcn, ngcf or mf.")] = "lightgcn"
     denoiser: Annotated[
         str,
@@ -276,15 +325,17 @@ class TrainSettings(EncoderSettings):
             title="Negatives drawn",
             ge=1,
             le=64,
-            description="Uniform negatives drawn for each click, of which the best-scored is taken (dns, llmhni).",
+            description="Uniform negatives drawn for each click, of which the best-scored is taken.",
         ),
+        ReadBy(("dns", "llmhni")),
     ] = 4
     hard_negatives: Annotated[
         Literal["dynamic", "semantic", "uniform"],
         Field(
             title="Hard negatives",
-            description="dynamic: the best-scored of those drawn; semantic: the least text-relevant of a pool of best-scored, the paper's rule (llmhni).",
+            description="dynamic: the best-scored of those drawn; semantic: the least text-relevant of a pool of best-scored, the paper's rule.",
         ),
+        FOR_LLMHNI,
     ] = "dynamic"
     spared: Annotated[
         int,
@@ -292,20 +343,24 @@ class TrainSettings(EncoderSettings):
             title="Negatives spared",
             ge=0,
             le=32,
-            description="Of the negatives drawn, the most text-relevant ones that are put back as probable missed positives (llmhni, dynamic).",
+            description="Of the negatives drawn (dynamic), the most text-relevant ones that are put back as probable missed positives.",
         ),
+        FOR_LLMHNI,
     ] = 0
     pool: Annotated[
         int,
-        Field(title="Pool of negatives", ge=1, le=1000, description="Best-scored items kept for each user (llmhni, semantic)."),
+        Field(title="Pool of negatives", ge=1, le=1000, description="Best-scored items kept for each user (semantic)."),
+        FOR_LLMHNI,
     ] = 30
     pool_of: Annotated[
         int,
-        Field(title="Pool drawn from", ge=1, le=5000, description="Uniform items the pool is chosen from (llmhni, semantic)."),
+        Field(title="Pool drawn from", ge=1, le=5000, description="Uniform items the pool is chosen from (semantic)."),
+        FOR_LLMHNI,
     ] = 200
     pool_drawn: Annotated[
         int,
-        Field(title="Drawn from the pool", ge=1, le=100, description="Negatives drawn from the pool for a click (llmhni, semantic)."),
+        Field(title="Drawn from the pool", ge=1, le=100, description="Negatives drawn from the pool for a click (semantic)."),
+        FOR_LLMHNI,
     ] = 5
     reliable_quantile: Annotated[
         float,
@@ -313,8 +368,9 @@ class TrainSettings(EncoderSettings):
             title="Reliable above",
             ge=0,
             lt=1,
-            description="Clicks whose text relevance is above this quantile teach the alignment; the paper's is .5 (llmhni).",
+            description="Clicks whose text relevance is above this quantile teach the alignment; the paper's is .5.",
         ),
+        FOR_LLMHNI,
     ] = 0.0
     contrast: Annotated[
         float | None,
@@ -322,8 +378,10 @@ class TrainSettings(EncoderSettings):
             title="Contrast",
             ge=0,
             le=10,
-            description="Weight of the contrastive term; by the density of the clicks when left out (sgl, simgcl, xsimgcl, llmhni, rlmrec).",
+            description="Weight of the contrastive term; automatic: by the density of the clicks.",
         ),
+        FOR_CONTRAST,
+        *BY_DENSITY,
     ] = None
     graph_contrast: Annotated[
         float | None,
@@ -331,8 +389,10 @@ class TrainSettings(EncoderSettings):
             title="Graph contrast",
             ge=0,
             le=10,
-            description="Weight of the contrast of observed and refined graph, the paper's L_de; None: by density (llmhni).",
+            description="Weight of the contrast of observed and refined graph, the paper's L_de; automatic: by the density of the clicks.",
         ),
+        FOR_LLMHNI,
+        *BY_DENSITY,
     ] = 0.0
     drop_contrast: Annotated[
         float | None,
@@ -340,21 +400,24 @@ class TrainSettings(EncoderSettings):
             title="Drop contrast",
             ge=0,
             le=10,
-            description="Weight of the contrast of both graphs with edges dropped, the paper's L_hal; None: by density (llmhni).",
+            description="Weight of the contrast of both graphs with edges dropped, the paper's L_hal; automatic: by the density of the clicks.",
         ),
+        FOR_LLMHNI,
+        *BY_DENSITY,
     ] = 0.0
-    temperature: Annotated[
-        float, Field(gt=0, le=10, description="Temperature of contrastive terms (sgl, simgcl, xsimgcl, llmhni, rlmrec).")
-    ] = 0.2
+    temperature: Annotated[float, Field(gt=0, le=10, description="Temperature of contrastive terms."), FOR_CONTRAST] = 0.2
     edge_drop: Annotated[
-        float, Field(title="Edges dropped", ge=0, lt=1, description="Share of edges dropped from a view (sgl, llmhni).")
+        float,
+        Field(title="Edges dropped", ge=0, lt=1, description="Share of edges dropped from a view."),
+        ReadBy(("sgl", "llmhni")),
     ] = 0.1
     perturbation: Annotated[
-        float, Field(ge=0, le=1, description="Length of the noise added in every layer (simgcl, xsimgcl, llmhni).")
+        float, Field(ge=0, le=1, description="Length of the noise added in every layer."), ReadBy(("simgcl", "xsimgcl", "llmhni"))
     ] = 0.1
     drop_rate: Annotated[
         float,
-        Field(title="Drop rate", ge=0, lt=1, description="Share of clicks left out in the end for their loss (tce, prune)."),
+        Field(title="Drop rate", ge=0, lt=1, description="Share of clicks left out in the end for their loss."),
+        ReadBy(("tce", "prune")),
     ] = 0.1
     ramp_epochs: Annotated[
         int,
@@ -364,16 +427,22 @@ class TrainSettings(EncoderSettings):
             le=5000,
             description="Epochs until the drop rate is reached (tce), or before the averaged loss prunes (prune).",
         ),
+        ReadBy(("tce", "prune")),
     ] = 10
     reweight: Annotated[
-        float, Field(title="Reweighting", ge=0, le=5, description="Power of the predicted probability that weighs a click (rce).")
+        float,
+        Field(title="Reweighting", ge=0, le=5, description="Power of the predicted probability that weighs a click."),
+        ReadBy(("rce",)),
     ] = 0.25
     popularity_power: Annotated[
         float,
-        Field(title="Popularity power", ge=0, le=2, description="Power of an item's clicks by which negatives are drawn (wbpr)."),
+        Field(title="Popularity power", ge=0, le=2, description="Power of an item's clicks by which negatives are drawn."),
+        ReadBy(("wbpr",)),
     ] = 0.75
     masked: Annotated[
-        float, Field(title="Vectors masked", ge=0, lt=1, description="Share of the vectors masked and rebuilt (rlmrec-gen).")
+        float,
+        Field(title="Vectors masked", ge=0, lt=1, description="Share of the vectors masked and rebuilt."),
+        ReadBy(("rlmrec-gen",)),
     ] = 0.1
     blend: Annotated[
         Literal["none", "ease", "als"],
@@ -400,6 +469,13 @@ class TrainSettings(EncoderSettings):
     ] = 5
     seed: Annotated[int, Field(ge=0, description="Seed of initial vectors, batches and negatives.")] = 0
     device: Annotated[str, Field(description="auto, cpu or cuda.")] = "auto"
+
+
+def read_by(denoiser: str) -> list[str]:
+    """The names of all settings of a training that this denoiser reads."""
+    fields = TrainSettings.model_fields
+    only = {name: marker.denoisers for name, field in fields.items() if (marker := marked(field, ReadBy))}
+    return [name for name in fields if name not in only or denoiser in only[name]]
 
 
 class CandidateSettings(EncoderSettings):
@@ -475,7 +551,8 @@ class JudgeSettings(EncoderSettings):
         Field(title="Simulated error rate", ge=0, le=1, description="Share of pairs on which the simulated judge is wrong."),
     ] = 0.2
     error_seed: Annotated[
-        int, Field(title="Seed of the simulated errors", ge=0, description="Seed of the pairs on which the simulated judge is wrong.")
+        int,
+        Field(title="Seed of the simulated errors", ge=0, description="Seed of the pairs on which the simulated judge is wrong."),
     ] = 0
     limit: Annotated[
         int | None, Field(title="Pairs at most", ge=1, description="Pairs to ask about at most; all candidates when left out.")
@@ -505,5 +582,12 @@ TRAIN_PRESETS: dict[str, dict[str, object]] = {
         "add_missed": "judges",
     },
 }
-"""Named starting points for TrainSettings; what is not named keeps its default. plain: where the loop begins; default: the
-method as it was measured best; paper: LLMHNI as published; quick: a first look."""
+"""Named starting points for TrainSettings; what is not named keeps its default."""
+
+PRESET_MEANS = {
+    "plain": "LightGCN on the clicks as they are, nothing is done about noise; where the loop begins",
+    "quick": "the same, smaller and shorter, to look around",
+    "default": "the method as it measured best: harder negatives, noisy clicks weighed down, blended with EASE",
+    "paper": "LLMHNI as published: negatives by their text, contrasts of both graphs, no blend",
+}
+"""What each preset is, in words for people."""

@@ -1,6 +1,8 @@
 """What every member of a registry must do, whoever adds it."""
 
+import inspect
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from core.backbones import BACKBONES
 from core.denoisers import DENOISERS
 from core.errors import SettingsError
 from core.evaluate import evaluate
-from core.settings import TRAIN_PRESETS, TrainSettings
+from core.settings import PRESET_MEANS, TRAIN_PRESETS, ReadBy, TrainSettings, marked, read_by
 from core.train import fit
 
 
@@ -33,6 +35,26 @@ def test_every_member_explains_itself_and_an_unknown_name_lists_the_choices(regi
 @pytest.mark.parametrize("preset", TRAIN_PRESETS)
 def test_every_preset_is_valid(preset: str) -> None:
     TrainSettings.checked(**TRAIN_PRESETS[preset])
+
+
+def test_every_preset_is_explained() -> None:
+    assert list(PRESET_MEANS) == list(TRAIN_PRESETS)
+
+
+TO_COME = {"tce", "rce", "prune", "bod", "rlmrec-con", "rlmrec-gen"}
+"""Denoisers that settings are there for already."""
+
+
+def test_settings_are_marked_for_denoisers_that_there_are() -> None:
+    markers = [marked(field, ReadBy) for field in TrainSettings.model_fields.values()]
+    assert {name for marker in markers if marker for name in marker.denoisers} <= {*DENOISERS.names(), *TO_COME}
+
+
+@pytest.mark.parametrize("denoiser", DENOISERS.names())
+def test_a_form_hides_nothing_that_the_denoisers_code_reads(denoiser: str) -> None:
+    classes = [kind for kind in DENOISERS[denoiser].__mro__ if kind.__module__.startswith("core.")]
+    used = {name for kind in classes for name in re.findall(r"\b(?:settings|chosen)\.(\w+)", inspect.getsource(kind))}
+    assert used & TrainSettings.model_fields.keys() <= set(read_by(denoiser))
 
 
 def test_every_setting_has_a_sentence() -> None:

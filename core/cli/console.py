@@ -18,7 +18,7 @@ from rich.table import Table
 from core import datasets, runs
 from core.artifacts import Home
 from core.errors import NotFoundError, SettingsError
-from core.settings import Settings
+from core.settings import Settings, Unset, marked, told
 
 errors = Console(stderr=True)
 
@@ -160,8 +160,10 @@ def command(
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     """None means "not given", so that a preset or the model's own default can fill it; the help shows the default."""
-    shown = False if field.default is None else str(field.default)
-    option = typer.Option(f"--{name.replace('_', '-')}", help=field.description, show_default=shown)
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[field.annotation | None, option]
+    unset = marked(field, Unset)
+    default = unset.word if unset and field.default is None else field.default
+    option = typer.Option(
+        f"--{name.replace('_', '-')}", help=told(field), show_default=False if default is None else str(default)
     )
+    kind = str if unset else field.annotation  # the word for None is no number; the model checks the rest
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])

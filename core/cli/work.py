@@ -10,11 +10,13 @@ from core import jobs, runs
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
 from core.errors import SettingsError
 from core.runs import Run, State
-from core.settings import TRAIN_PRESETS, CandidateSettings, CompareSettings, JudgeSettings, Settings, TrainSettings
+from core.settings import PRESET_MEANS, TRAIN_PRESETS, CandidateSettings, CompareSettings, JudgeSettings, Settings, TrainSettings
 
 app = typer.Typer()
 
 DetachOption = Annotated[bool, typer.Option("--detach", help="Start in the background and return at once; see `runs`.")]
+
+_PRESETS = "; ".join(f"{name}: {means}" for name, means in PRESET_MEANS.items())
 
 
 @command(app, "train", TrainSettings)
@@ -22,7 +24,7 @@ def train(
     output: Output,
     settings: TrainSettings,
     dataset: DatasetOption = None,
-    preset: Annotated[str, typer.Option(help=f"Starting point of the settings: {', '.join(TRAIN_PRESETS)}.")] = "plain",
+    preset: Annotated[str, typer.Option(help=f"Starting point of the settings. {_PRESETS}.")] = "plain",
     detach: DetachOption = False,
 ) -> None:
     """Train a recommender and evaluate it on the test set.

@@ -1,5 +1,6 @@
 """What people do on the pages: decide, take back, freeze, train, import."""
 
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import datasets, jobs, runs
+from core.__main__ import run
 from core.artifacts import Home
 from core.records import Dataset, Label, LabelSet, Source
 from core.runs import State
@@ -137,6 +139,36 @@ def test_a_training_is_started_from_the_form_and_ends_on_the_page(ready: Home, o
     assert [run.settings[name] for name in chosen] == [4, 2, 6, 5, 2, "v1"]
     shown = {metric.label: metric.value for metric in sound(page.run()).metric}
     assert shown["Recall@20"] == f"{run.metrics['test']['recall@20']:.4f}"
+
+
+def test_the_training_form_shows_what_the_denoiser_reads(ready: Home, open_page: Open) -> None:
+    page = open_page("train")
+
+    def shown() -> set[str]:
+        return {field.key for field in (*page.number_input, *page.selectbox)}
+
+    assert not {"train_temperature", "train_drawn"} & shown()
+    page.selectbox(key="train_denoiser").set_value("sgl").run()
+    assert "train_temperature" in shown()
+    assert "train_drawn" not in shown()
+    assert page.number_input(key="train_contrast").placeholder == "automatic"
+    page.number_input(key="train_temperature").set_value(0.5).run()
+    assert any("--denoiser sgl --temperature 0.5" in code.value for code in page.code)
+    page.selectbox(key="train_denoiser").set_value("plain").run()
+    assert not any("--temperature" in code.value for code in sound(page).code)  # what is hidden keeps its default
+
+
+def test_a_preset_says_what_it_adds_and_its_command_is_valid(ready: Home, open_page: Open) -> None:
+    page = open_page("train")
+    assert "denoiser llmhni" not in said(page)
+    page.button_group(key="train_preset").set_value("default").run()
+    assert "trains with the denoiser llmhni and adds the scores of EASE" in said(page)
+    page.button_group(key="train_preset").set_value("paper").run()
+    assert "trains with the denoiser llmhni." in said(sound(page))
+    [command] = [code.value for code in page.code if "core train" in code.value]
+    assert "--graph-contrast automatic --drop-contrast automatic" in command
+    quickly = ["--epochs", "1", "--min-epochs", "1", "--hard-negatives", "dynamic", "--device", "cpu", "--json"]
+    assert run([*shlex.split(command)[3:], *quickly]) == 0
 
 
 def test_a_dead_training_can_be_resumed_here(ready: Home, open_page: Open) -> None:
