@@ -154,6 +154,25 @@ def metric_of_runs(named: dict[str, Sequence[dict[str, Any]]], metric: str) -> g
     return figure
 
 
+def noise_curves(lines: dict[str, dict[int, Sequence[float]]]) -> go.Figure:
+    """Recall of every row, {row: {percent of noise: by seed}}: the mean, with bars from the lowest to the highest seed."""
+    figure = _figure("Noise [%]", "Test Recall@20", 400)
+    dashes, symbols = ("solid", "dash", "dot", "dashdot", "longdash"), ("circle", "diamond", "square", "x", "triangle-up")
+    for place, (name, at) in enumerate(lines.items()):
+        x, colour = sorted(at), LINES[place % 2]
+        mean = np.array([np.mean(at[percent]) for percent in x])
+        reach = {
+            "array": [max(at[percent]) for percent in x] - mean,
+            "arrayminus": mean - [min(at[percent]) for percent in x],
+            "thickness": 1.5,
+        }
+        line = {"color": colour, "width": 2.5, "dash": dashes[place % len(dashes)]}
+        marker = {"size": 9, "symbol": symbols[place % len(symbols)]}
+        figure.add_scatter(x=x, y=mean, name=name, mode="lines+markers", line=line, marker=marker, error_y=reach)
+    figure.update_xaxes(tickvals=sorted({percent for at in lines.values() for percent in at}))
+    return figure.update_yaxes(rangemode="normal")
+
+
 def _add_line(figure: go.Figure, points: list[tuple[float, float]], name: str, line: dict[str, Any], mode: str = "lines") -> None:
     kept = [points[place] for place in _thin(len(points))]
     x, y = [point[0] for point in kept], [point[1] for point in kept]

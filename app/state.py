@@ -7,7 +7,7 @@ samples those when it hashes them, and would return stale results.
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Concatenate, TypeVar
+from typing import Any, Concatenate, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ import streamlit as st
 
 from core import browse, compare, datasets, dynamics, judges, pipeline, runs
 from core import labels as label_rules
-from core.artifacts import Home
+from core.artifacts import ROOT, Home, read_json
 from core.compare import Comparison
 from core.datasets import DatasetInfo, Draft, Peek
 from core.datasets.health import Check
@@ -36,6 +36,9 @@ LAST_PAIR = "last_pair"  # (dataset, user id, item id) that Pair showed last
 DRAFT = "import_source"  # files put aside for an import that is not committed yet
 _FLASH = "flash"
 _URL = "url_context"  # the context as the address bar last had it
+
+
+QUALITY = ROOT / "benchmarks" / "results" / "quality.json"
 
 
 def home() -> Home:
@@ -100,6 +103,11 @@ def run_id() -> str | None:
 
 def annotator() -> str:
     return (st.session_state.get(ANNOTATOR) or "").strip()
+
+
+def quality() -> list[dict[str, Any]]:
+    """What `make bench-quality` has written, record by record; [] when it has not run."""
+    return read_json(QUALITY) if QUALITY.exists() else []
 
 
 # --- data: cached by identity -----------------------------------------------------------------------------------------

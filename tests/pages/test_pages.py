@@ -24,6 +24,7 @@ PAGES = {
     "pair": "Pair",
     "train": "Train",
     "losses": "Losses",
+    "method": "Method",
     "board": "Judge",
     "compare": "Compare",
 }
@@ -35,6 +36,8 @@ def test_an_empty_home_says_what_to_do(name: str, home: Home, open_page: Open) -
     assert page.title[0].value == PAGES[name]
     if name == "home":
         assert page.button(key="load_demo")
+    elif name == "method":  # needs no data
+        assert "The problem" in said(page)
     else:
         assert "No dataset yet" in said(page)
 
