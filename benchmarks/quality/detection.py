@@ -16,7 +16,8 @@ CASES = ("ml-100k-dislikes-100", "ml-100k-uniform-20", "ml-100k-popular-20")
 
 def known_or_measured(home: Home, case: Case, seed: int) -> dict[str, dict[str, float]]:
     """The kept figures of a seed, else measured now."""
-    path = home.path / "bench" / f"detection-{fingerprint(case.name, seed, measuring.code_digest())}.json"
+    code = measuring.code_digest(*measuring.TRAINING, *measuring.TEXT, "doubt", "references")
+    path = home.path / "bench" / f"detection-{fingerprint(case.name, seed, code)}.json"
     if not path.exists():
         write_json(path, measure(home, case, seed))
     return read_json(path)

@@ -16,12 +16,14 @@ from benchmarks.quality.cases import Case
 from benchmarks.quality.variants import Variant
 from core import doubt, evaluate, pipeline, references, semantic, train
 from core.artifacts import ROOT, Home, read_arrays, write_arrays
+from core.denoisers import DENOISERS
 from core.records import Edges, Report, fingerprint
 from core.settings import ReferenceSettings, TrainSettings
 
 KEPT = ("recall@20", "ndcg@20", "recall@10", "ndcg@10")
-CODE = ("train", "backbones", "graph", "losses", "sampling", "references", "semantic", "doubt", "evaluate", "metrics", "rng")
-"""Modules beside the denoisers whose change makes a kept row void."""
+TRAINING = ("train", "backbones", "graph", "losses", "sampling", "denoisers", "evaluate", "metrics", "rng")
+TEXT = ("semantic", "alignment", "encoders")
+"""Modules whose change makes a kept row void, when the row depends on them."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,20 @@ class Measured:
     seconds: float
 
 
-def code_digest() -> str:
-    """Of the code that makes the numbers."""
-    files = [ROOT / "core" / f"{name}.py" for name in CODE] + sorted((ROOT / "core" / "denoisers").glob("*.py"))
-    return sha256(b"".join(file.read_bytes() for file in files if file.exists())).hexdigest()[:12]
+def code_digest(*modules: str) -> str:
+    """Of the code of these modules and packages of core."""
+    core = ROOT / "core"
+    files = [file for name in modules for file in (*sorted(core.glob(f"{name}.py")), *sorted(core.glob(f"{name}/*.py")))]
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def _modules(variant: Variant) -> list[str]:
+    """What a row depends on."""
+    settings = TrainSettings.checked(**variant.settings)
+    used = ["references"] if variant.reference or settings.blend != "none" else []
+    used += TEXT if DENOISERS[settings.denoiser].text(settings) else []
+    used += ["doubt", "references", *TEXT] if variant.labels else []
+    return sorted({"evaluate", "metrics", *used} if variant.reference else {*TRAINING, *used})
 
 
 def known(home: Home, job: Job) -> Measured | None:
@@ -88,7 +100,7 @@ def measure(path: Path, job: Job) -> Measured:
     else:
         settings = _settings(home, chosen, job)
         labels = variant.labels and variant.labels(dataset, _doubt(path, job.case, job.seed), job.seed)
-        relevance = pipeline.text_vectors(home, dataset, settings)
+        relevance = pipeline.relevance(home, dataset, settings)
         fit = train.fit(dataset.train, dataset.valid, dataset.n_users, dataset.n_items, settings, labels, relevance)
         scorer, epochs, best_epoch = fit.scorer, fit.epochs, fit.best_epoch
     hidden = [dataset.train, dataset.valid, *([] if chosen.hidden is None else [chosen.hidden])]
@@ -127,7 +139,7 @@ def signals(home: Home, of: Case, losses: dict[str, np.ndarray] | None) -> doubt
 
 def _path(home: Home, job: Job) -> Path:
     variant = job.variant
-    parts = (job.case, variant.settings, variant.reference, _named(variant), job.seed, code_digest())
+    parts = (job.case, variant.settings, variant.reference, _named(variant), job.seed, code_digest(*_modules(variant)))
     return home.path / "bench" / f"{job.case}-{fingerprint(*parts)}.npz"
 
 
