@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from core import datasets, labels, runs
 from core.artifacts import Home
 from core.errors import Fatal, RunError
-from core.records import Dataset, LabelSet
+from core.records import Dataset, LabelSet, Relevance
 from core.runs import Progress, RunFolder
 from core.settings import CandidateSettings, JudgeSettings, Settings, TrainSettings
 from core.store import Store
@@ -44,7 +44,7 @@ def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any
     if isinstance(settings, TrainSettings):
         from core import train
 
-        train.check(settings)
+        train.check(settings, has_text=info.has_text)
         if settings.labels:
             written["label_fingerprint"] = _label_fingerprint(Store.open(home), dataset_name, settings.labels)
     elif isinstance(settings, CandidateSettings):
@@ -87,6 +87,7 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     version_labels = None
     if settings.labels:
         version_labels = labels.from_frame(dataset, Store.open(home).version(dataset.name, settings.labels))
+    text_vectors = relevance(home, dataset, settings, report)
     folder.keep_metrics(train.checkpoint_epoch(folder.checkpoint))
     fit = train.fit(
         dataset.train,
@@ -95,6 +96,7 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
         dataset.n_items,
         settings,
         version_labels,
+        text_vectors,
         checkpoint=folder.checkpoint,
         on_epoch=_EpochNotes(folder, report, settings.epochs),
         should_stop=stop,
@@ -111,6 +113,32 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
         folder.save_report(split, one)
     report(Progress("done", fit.epochs, fit.epochs, f"best epoch {fit.best_epoch}"))
     return done | {"metrics": {split: one.means() for split, one in reports.items()}}
+
+
+def relevance(
+    home: Home, dataset: Dataset, settings: TrainSettings, report: Report = lambda progress: None
+) -> Relevance | None:
+    """The text vectors that the settings' denoiser asks for; None when it asks for none."""
+    from core import alignment, semantic, train
+    from core.denoisers import DENOISERS
+
+    wanted = DENOISERS[settings.denoiser].text(settings)
+    if not wanted:
+        return None
+    report(Progress("reading the texts", 0, settings.epochs))
+    encoded = semantic.encode_items(dataset, settings, home.cache)
+    if wanted == "profiles":
+        return semantic.profiles(encoded.vectors, dataset.train, dataset.n_users)
+    report(Progress("aligning the texts to the clicks", 0, settings.epochs, encoded.name))
+    return alignment.align_cached(
+        encoded.vectors,
+        dataset.train,
+        dataset.n_users,
+        home.cache,
+        quantile=settings.reliable_quantile,
+        seed=settings.seed,
+        device=train.pick_device(settings.device),
+    ).relevance
 
 
 class _EpochNotes:
