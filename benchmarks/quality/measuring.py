@@ -73,7 +73,7 @@ def known(home: Home, job: Job) -> Measured | None:
 
 def measure_all(home: Home, jobs: list[Job], workers: int) -> Iterator[tuple[Job, int]]:
     """Measure what is not known yet, several rows at once; gives each job that is done and how many are left."""
-    left = [job for job in dict.fromkeys(jobs) if known(home, job) is None]
+    left = [job for job in {_path(home, job): job for job in jobs}.values() if known(home, job) is None]
     with ProcessPoolExecutor(workers, initializer=_one_thread, initargs=(workers,)) as pool:
         running = {pool.submit(measure, home.path, job): job for job in left}
         for number, done in enumerate(as_completed(running), 1):
@@ -139,10 +139,5 @@ def signals(home: Home, of: Case, losses: dict[str, np.ndarray] | None) -> doubt
 
 def _path(home: Home, job: Job) -> Path:
     variant = job.variant
-    parts = (job.case, variant.settings, variant.reference, _named(variant), job.seed, code_digest(*_modules(variant)))
+    parts = (job.case, variant.settings, variant.reference, variant.labels, job.seed, code_digest(*_modules(variant)))
     return home.path / "bench" / f"{job.case}-{fingerprint(*parts)}.npz"
-
-
-def _named(variant: Variant) -> str:
-    """Labels are made by functions: the row's name tells them apart."""
-    return variant.name if variant.labels else ""

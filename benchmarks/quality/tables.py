@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from benchmarks.quality import variants as v
-from benchmarks.quality.variants import Variant, judge, preset
+from benchmarks.quality.variants import Judge, Variant, preset
 
-TARGET = judge(0.2)
+TARGET = Judge(0.2)
 PARTS = {
     "without the blend": {"blend": "none"},
     "uniform negatives": {"hard_negatives": "uniform"},
