@@ -156,18 +156,20 @@ class _EpochNotes:
 
 
 def _find_candidates(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
-    from core import candidates, semantic
+    from core import alignment, candidates, semantic
 
     run = folder.read()
     settings = CandidateSettings.checked(**run.settings)
     dataset = _unchanged(home, run)
     base = runs.folder(home, _base(home, dataset.name, settings.run, dataset.fingerprint).id)
-    report(Progress("reading the texts", 0, 2))
+    report(Progress("reading the texts", 0, 3))
     encoded = semantic.encode_items(dataset, settings, home.cache)
-    report(Progress("looking for doubtful pairs", 1, 2, encoded.name))
-    found = candidates.find(dataset, base.embeddings(), base.losses(), encoded.vectors, settings)
+    report(Progress("aligning the texts to the clicks", 1, 3, encoded.name))
+    aligned = alignment.align_cached(encoded.vectors, dataset.train, dataset.n_users, home.cache).observed
+    report(Progress("looking for doubtful pairs", 2, 3))
+    found = candidates.find(dataset, base.embeddings(), base.losses(), encoded.vectors, settings, aligned)
     identifier = candidates.save(home, dataset, found, settings, base.id, encoder=encoded.name, why=encoded.why)
-    report(Progress("done", 2, 2))
+    report(Progress("done", 3, 3))
     observed = int(found.observed.sum())
     counts = {"n": len(found), "observed": observed, "unobserved": len(found) - observed}
     return {"candidates": identifier, "run": base.id, "encoder": encoded.name, "why": encoded.why} | counts

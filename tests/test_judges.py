@@ -535,7 +535,7 @@ def test_the_built_in_rater_against_planted_truth(home: Home, store: Store) -> N
     order = np.random.default_rng(0).permutation(len(shop.train))[:500]
     asked = shop.train.where(order)
     zero = np.zeros(len(order), np.float32)
-    up = Candidates(asked.user, asked.item, np.ones(len(order), bool), zero, zero, zero)
+    up = Candidates(asked.user, asked.item, np.ones(len(order), bool), zero, zero, zero, zero)
     judges.run(store, shop, up, judges.make(SETTINGS, home.cache), SETTINGS)
     found = store.labels(shop)
     label = dict(zip(Interactions(found.user, found.item).codes(shop.n_items), found.label, strict=True))
