@@ -27,8 +27,8 @@ def measure(home: Home, case: Case, seed: int) -> dict[str, dict[str, float]]:
     """AUC and average precision of every signal, overall and in the top-loss part; a plain training gives the losses."""
     dataset = case.dataset
     fit = train.fit(dataset.train, dataset.valid, dataset.n_users, dataset.n_items, TrainSettings(seed=seed))
-    found = measuring.signals(home, case, fit.losses)
-    columns = dict(found.columns) | {"all combined": doubt.doubt(found)}
+    found = measuring.signals(home, dataset, seed, fit.losses)
+    columns = found.named() | {"combined": doubt.doubt(found)}
     noisy = dataset.train.truth == Label.NOISY_POSITIVE
     top = fit.losses["last"] >= np.quantile(fit.losses["last"], 1 - TOP)
     return {name: _told(values, noisy, top) for name, values in columns.items() if np.isfinite(values).any()}

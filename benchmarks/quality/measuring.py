@@ -14,10 +14,10 @@ import torch
 from benchmarks.quality import cases
 from benchmarks.quality.cases import Case
 from benchmarks.quality.variants import Variant
-from core import doubt, evaluate, pipeline, references, semantic, train
+from core import alignment, doubt, evaluate, pipeline, references, semantic, train
 from core.artifacts import ROOT, Home, read_arrays, write_arrays
 from core.denoisers import DENOISERS
-from core.records import Edges, Report, fingerprint
+from core.records import Dataset, Edges, Report, Signals, fingerprint
 from core.settings import ReferenceSettings, TrainSettings
 
 KEPT = ("recall@20", "ndcg@20", "recall@10", "ndcg@10")
@@ -128,13 +128,14 @@ def case(path: Path, name: str) -> Case:
 @lru_cache(maxsize=8)
 def _doubt(path: Path, name: str, seed: int) -> np.ndarray:
     """The doubt of every training click, from signals that cost no training."""
-    return doubt.doubt(signals(Home.at(path), case(path, name), None))
+    return doubt.doubt(signals(Home.at(path), case(path, name).dataset, seed))
 
 
-def signals(home: Home, of: Case, losses: dict[str, np.ndarray] | None) -> doubt.Signals:
+def signals(home: Home, dataset: Dataset, seed: int, losses: dict[str, np.ndarray] | None = None) -> Signals:
     """Every signal that there is for the training clicks; those of the losses only when a training's are given."""
-    encoded = semantic.encode_items(of.dataset, TrainSettings(), home.cache)
-    return doubt.signals(of.dataset, losses, encoded.vectors)
+    vectors = semantic.encode_items(dataset, TrainSettings(), home.cache).vectors
+    aligned = alignment.align_cached(vectors, dataset.train, dataset.n_users, home.cache, seed=seed).observed
+    return doubt.signals(dataset.train, dataset.n_users, dataset.n_items, losses, vectors, aligned)
 
 
 def _path(home: Home, job: Job) -> Path:
