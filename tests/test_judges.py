@@ -471,7 +471,7 @@ class TestSimulated:
         clicks, missed = (part.where(draw.permutation(len(part))[:n]) for part, n in ((demo.train, 300), (demo.missed, 100)))
         user, item = (np.concatenate([getattr(clicks, name), getattr(missed, name)]) for name in ("user", "item"))
         zero = np.zeros(400, np.float32)
-        self.judged(home, store, Candidates(user, item, np.arange(400) < 300, zero, zero, zero), demo, error=0.25)
+        self.judged(home, store, Candidates(user, item, np.arange(400) < 300, zero, zero, zero, zero), demo, error=0.25)
         found = store.labels(demo)
         assert len(found) == 400
         right = relevant(demo, found.user, found.item, 0, 0)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from benchmarks.quality.variants import Variant
 from core import alignment, doubt, evaluate, pipeline, references, semantic, train
 from core.artifacts import ROOT, Home, read_arrays, write_arrays
 from core.denoisers import DENOISERS
-from core.records import Dataset, Edges, Report, Signals, fingerprint
+from core.records import Dataset, Edges, Report, Scorer, Signals, fingerprint
 from core.settings import ReferenceSettings, TrainSettings
 
 KEPT = ("recall@20", "ndcg@20", "recall@10", "ndcg@10")
@@ -92,23 +92,29 @@ def measure(path: Path, job: Job) -> Measured:
         return row
     chosen, began = case(path, job.case), time.monotonic()
     dataset, variant = chosen.dataset, job.variant
-    epochs = best_epoch = 0
     if variant.reference:
         edges = Edges(dataset.train.user, dataset.train.item, np.ones(len(dataset.train), np.float32))
         fit_reference = references.REFERENCES[variant.reference]
         scorer = fit_reference(edges, dataset.n_users, dataset.n_items, ReferenceSettings(seed=job.seed))
-    else:
-        settings = _settings(home, chosen, job)
-        labels = variant.labels and variant.labels(dataset, _doubt(path, job.case, job.seed), job.seed)
-        relevance = pipeline.relevance(home, dataset, settings)
-        fit = train.fit(dataset.train, dataset.valid, dataset.n_users, dataset.n_items, settings, labels, relevance)
-        scorer, epochs, best_epoch = fit.scorer, fit.epochs, fit.best_epoch
-    hidden = [dataset.train, dataset.valid, *([] if chosen.hidden is None else [chosen.hidden])]
-    report = evaluate.evaluate(scorer, dataset.test, hidden)
+        return _keep(home, job, chosen, scorer, 0, 0, began)
+    settings = _settings(home, chosen, job)
+    labels = variant.labels and variant.labels(dataset, _doubt(path, job.case, job.seed), job.seed)
+    relevance = pipeline.relevance(home, dataset, settings)
+    fit = train.fit(dataset.train, dataset.valid, dataset.n_users, dataset.n_items, settings, labels, relevance)
+    if settings.blend != "none":  # a blend changes nothing in the training, so this is the row without it, too
+        alone = replace(job, variant=replace(variant, settings=variant.settings | {"blend": "none"}))
+        _keep(home, alone, chosen, fit.embeddings, fit.epochs, fit.best_epoch, began)
+    return _keep(home, job, chosen, fit.scorer, fit.epochs, fit.best_epoch, began)
+
+
+def _keep(home: Home, job: Job, of: Case, scorer: Scorer, epochs: int, best_epoch: int, began: float) -> Measured:
+    hidden = [of.dataset.train, of.dataset.valid, *([] if of.hidden is None else [of.hidden])]
+    report = evaluate.evaluate(scorer, of.dataset.test, hidden)
     report = Report(report.users, {name: report.per_user[name] for name in KEPT})
-    about = np.array([epochs, best_epoch, time.monotonic() - began])
+    measured = Measured(report, epochs, best_epoch, time.monotonic() - began)
+    about = np.array([measured.epochs, measured.best_epoch, measured.seconds])
     write_arrays(_path(home, job), users=report.users, about=about, **report.per_user)
-    return Measured(report, epochs, best_epoch, float(about[2]))
+    return measured
 
 
 def _settings(home: Home, of: Case, job: Job) -> TrainSettings:
