@@ -21,6 +21,8 @@ from core.records import Dataset, Edges, Report, Scorer, Signals, fingerprint
 from core.settings import ReferenceSettings, TrainSettings
 
 KEPT = ("recall@20", "ndcg@20", "recall@10", "ndcg@10")
+ALS_GRID = [(0.01, 10.0), (0.01, 20.0), (0.01, 40.0), (1.0, 20.0), (3.0, 1.0), (10.0, 1.0), (30.0, 1.0), (30.0, 10.0)]
+"""(als_reg, als_alpha) that the ALS row is chosen from."""
 TRAINING = ("train", "backbones", "graph", "losses", "sampling", "denoisers", "evaluate", "metrics", "rng")
 TEXT = ("semantic", "alignment", "encoders")
 """Modules whose change makes a kept row void, when the row depends on them."""
@@ -95,7 +97,7 @@ def measure(path: Path, job: Job) -> Measured:
     if variant.reference:
         edges = Edges(dataset.train.user, dataset.train.item, np.ones(len(dataset.train), np.float32))
         fit_reference = references.REFERENCES[variant.reference]
-        scorer = fit_reference(edges, dataset.n_users, dataset.n_items, ReferenceSettings(seed=job.seed))
+        scorer = fit_reference(edges, dataset.n_users, dataset.n_items, _reference_settings(path, chosen, job))
         return _keep(home, job, chosen, scorer, 0, 0, began)
     settings = _settings(home, chosen, job)
     labels = variant.labels and variant.labels(dataset, _doubt(path, job.case, job.seed), job.seed)
@@ -115,6 +117,27 @@ def _keep(home: Home, job: Job, of: Case, scorer: Scorer, epochs: int, best_epoc
     about = np.array([measured.epochs, measured.best_epoch, measured.seconds])
     write_arrays(_path(home, job), users=report.users, about=about, **report.per_user)
     return measured
+
+
+def _reference_settings(path: Path, of: Case, job: Job) -> ReferenceSettings:
+    """ALS has no setting that suits dense and sparse data alike: its penalty and confidence are chosen on valid."""
+    settings = ReferenceSettings(seed=job.seed)
+    if job.variant.reference != "als":
+        return settings
+    return settings.model_copy(update=_best_als(path, of.epochs_from or of.name, job.seed))
+
+
+@lru_cache(maxsize=64)
+def _best_als(path: Path, name: str, seed: int) -> dict[str, float]:
+    """Of ALS_GRID what ranks valid best."""
+    dataset = case(path, name).dataset
+    edges = Edges(dataset.train.user, dataset.train.item, np.ones(len(dataset.train), np.float32))
+    found = []
+    for reg, alpha in ALS_GRID:
+        changes = {"als_reg": reg, "als_alpha": alpha}
+        scorer = references.als(edges, dataset.n_users, dataset.n_items, ReferenceSettings(seed=seed, **changes))
+        found.append((evaluate.evaluate(scorer, dataset.valid, [dataset.train]).means()["recall@20"], changes))
+    return max(found, key=lambda one: one[0])[1]
 
 
 def _settings(home: Home, of: Case, job: Job) -> TrainSettings:
