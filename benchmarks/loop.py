@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch_geometric
 
-from core import candidates, datasets, evaluate, graph, judges, metrics, semantic, train
+from core import alignment, candidates, datasets, evaluate, graph, judges, metrics, semantic, train
 from core.artifacts import ROOT, Home, write_json
 from core.backbones import BACKBONES, embeddings
 from core.records import Dataset, Embeddings, Interactions, Label, LabelSet, Report, Source
@@ -55,9 +55,9 @@ def measure(home: Home, dataset: Dataset, seed: int) -> dict[str, float]:
     row["plain LightGCN"] = _recall(fit.embeddings, *held)
     settings = JudgeSettings()
     encoded = semantic.encode_items(dataset, settings, home.cache)
-    found = candidates.find(
-        dataset, fit.embeddings, fit.losses, encoded.vectors, CandidateSettings(budget=len(dataset.train) // 5)
-    )
+    aligned = alignment.align_cached(encoded.vectors, dataset.train, dataset.n_users, home.cache).observed
+    budget = CandidateSettings(budget=len(dataset.train) // 5)
+    found = candidates.find(dataset, fit.embeddings, fit.losses, encoded.vectors, budget, aligned)
     store = Store.open(Home(home.path / f"{dataset.name}-{seed}"))
     judges.run(store, dataset, found, judges.make(settings, home.cache), settings)
     judged = store.labels(dataset)

@@ -30,8 +30,16 @@ class Backbone(Protocol):
 
     def __init__(self, n_users: int, n_items: int, settings: TrainSettings) -> None: ...
 
-    def layers(self, graph: Graph, perturb: Perturb = as_it_is) -> list[torch.Tensor]:
-        """Outputs (n_users + n_items, dim) of every layer, the first is the table's; each later one is perturbed at once."""
+    @staticmethod
+    def width(settings: TrainSettings) -> int:
+        """Length of the rows that `combine` gives: what stands on them can be made before any pass."""
+        ...
+
+    def layers(self, graph: Graph, perturb: Perturb = as_it_is, table: torch.Tensor | None = None) -> list[torch.Tensor]:
+        """Outputs (n_users + n_items, dim) of every layer; each after the first is perturbed at once.
+
+        The first is the table, or the one that is given in its place.
+        """
         ...
 
     def combine(self, layers: list[torch.Tensor]) -> torch.Tensor:
@@ -66,8 +74,12 @@ class LightGCN(_Module):
         self.depth = settings.layers
         self.table = initial_table(n_users, n_items, settings)
 
-    def layers(self, graph: Graph, perturb: Perturb = as_it_is) -> list[torch.Tensor]:
-        outputs = [self.table]
+    @staticmethod
+    def width(settings: TrainSettings) -> int:
+        return settings.dim
+
+    def layers(self, graph: Graph, perturb: Perturb = as_it_is, table: torch.Tensor | None = None) -> list[torch.Tensor]:
+        outputs = [self.table if table is None else table]
         for _ in range(self.depth):
             outputs.append(perturb(propagate(graph, outputs[-1])))
         return outputs
@@ -90,8 +102,12 @@ class NGCF(_Module):
             nn.ParameterList([_weights(settings, kind, k) for k in range(settings.layers)]) for kind in ("sum", "product")
         )
 
-    def layers(self, graph: Graph, perturb: Perturb = as_it_is) -> list[torch.Tensor]:
-        outputs = [self.table]
+    @staticmethod
+    def width(settings: TrainSettings) -> int:
+        return settings.dim * (settings.layers + 1)
+
+    def layers(self, graph: Graph, perturb: Perturb = as_it_is, table: torch.Tensor | None = None) -> list[torch.Tensor]:
+        outputs = [self.table if table is None else table]
         for of_sum, of_product in zip(self.sums, self.products, strict=True):
             own = outputs[-1]
             around = propagate(graph, own)
@@ -118,8 +134,13 @@ class MF(_Module):
         super().__init__()
         self.table = initial_table(n_users, n_items, settings)
 
-    def layers(self, graph: Graph, perturb: Perturb = as_it_is) -> list[torch.Tensor]:
-        return [self.table, perturb(self.table)]
+    @staticmethod
+    def width(settings: TrainSettings) -> int:
+        return settings.dim
+
+    def layers(self, graph: Graph, perturb: Perturb = as_it_is, table: torch.Tensor | None = None) -> list[torch.Tensor]:
+        own = self.table if table is None else table
+        return [own, perturb(own)]
 
     def combine(self, layers: list[torch.Tensor]) -> torch.Tensor:
         return layers[-1]

@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core import labels, semantic
+from core import doubt as doubts
+from core import dynamics, labels, semantic
 from core.artifacts import Home, atomic, read_json, write_json
 from core.errors import NotFoundError
-from core.records import Candidates, Dataset, Embeddings, Interactions
+from core.records import Candidates, Dataset, Embeddings, Interactions, Signals
 from core.settings import CandidateSettings
 
 BLOCK_SCORES = 8_000_000
 """Scores held at once while all items are ranked for a block of users."""
+NUMBERS = ("score", "loss", "semantic", "doubt")
+SIGNAL = "signal_"
+"""What a signal's column is called in the file, with its name."""
 
 
 def find(
@@ -25,34 +29,42 @@ def find(
     losses: dict[str, np.ndarray] | None,
     vectors: np.ndarray | None,
     settings: CandidateSettings,
+    aligned: np.ndarray | None = None,
 ) -> Candidates:
     """Doubtful pairs under the budget, most doubtful first, observed and unobserved ones in turn by their shares.
 
-    losses: as RunFolder.losses() gives them (`mean` is used), or None; vectors: item texts (n_items, dim), or None, then
-    `semantic` is NaN. Neither text nor truth takes part in the choice.
+    losses: as RunFolder.losses() gives them, or None; vectors: item texts (n_items, dim), or None, then `semantic` is NaN;
+    aligned: alignment.Aligned.observed of the train pairs, or None. The truth takes no part in the choice.
 
-    Observed: of each user's n train positives the floor(bottom_share * n) lowest-scored, so that no user can lose all.
-    Their doubt is the mean of two ranks in [0, 1]: how low the score is among the user's own positives, and how high the
-    loss averaged over training is among all. The averaged loss tells more than the final one (recorded, costs nothing).
-    Unobserved: of each user the top_k best-scored items that are not in train, valid or test, nor disliked. Their doubt is
-    the share of the user's own positives that score lower. A share of the budget that one kind cannot fill goes to the other.
+    Observed: of each user's n train positives the floor(bottom_share * n) lowest-scored, so that no user can lose all; the
+    most doubtful by core.doubt come first.
+    Unobserved: of each user the top_k best-scored items that are not in train, valid or test, nor disliked. They come in
+    order of the share of the user's own positives that score lower. A share of the budget that one kind cannot fill goes
+    to the other.
     """
-    positives, positive_scores = _low_positives(dataset.train, embeddings, losses, settings.bottom_share)
+    signals = doubts.signals(dataset.train, dataset.n_users, dataset.n_items, losses, vectors, aligned)
+    of_click = doubts.doubt(signals)
+    positives, positive_scores = _low_positives(dataset.train, embeddings, of_click, settings.bottom_share)
     negatives, negative_scores = _high_negatives(dataset, embeddings, settings.top_k)
-    n_positives, n_negatives = _shares(len(positives[0]), len(negatives[0]), settings)
+    n_positives, n_negatives = _shares(len(positives), len(negatives[0]), settings)
     turn = np.concatenate([(np.arange(n) + 0.5) / max(n, 1) for n in (n_positives, n_negatives)])
     order = np.argsort(turn, kind="stable")
-    user = np.concatenate([positives[0][:n_positives], negatives[0][:n_negatives]])[order]
-    item = np.concatenate([positives[1][:n_positives], negatives[1][:n_negatives]])[order]
-    score = np.concatenate([positive_scores[:n_positives], negative_scores[:n_negatives]])[order]
-    no_text = np.full(len(user), np.nan, np.float32)
+    click, unseen = positives[:n_positives], slice(n_negatives)
+    user = np.concatenate([dataset.train.user[click], negatives[0][unseen]])[order].astype(np.int32)
+    item = np.concatenate([dataset.train.item[click], negatives[1][unseen]])[order].astype(np.int32)
+    score = np.concatenate([positive_scores[:n_positives], negative_scores[unseen]])[order]
+    observed = order < n_positives
+    nothing = np.full(len(user), np.nan, np.float32)
+    place = click[order[observed]]
     return Candidates(
         user=user,
         item=item,
-        observed=order < n_positives,
+        observed=observed,
         score=score,
-        loss=_mean_losses(dataset, losses, user, item),
-        semantic=no_text if vectors is None else semantic.text_relevance(vectors, dataset.train, user, item),
+        loss=nothing if losses is None else dynamics.loss_of(Interactions(user, item), losses, dataset.n_items),
+        semantic=nothing if vectors is None else semantic.text_relevance(vectors, dataset.train, user, item),
+        doubt=_spread(of_click[place], observed),
+        signals=Signals(user, item, **{name: _spread(column[place], observed) for name, column in signals.named().items()}),
     )
 
 
@@ -61,7 +73,9 @@ def save(home: Home, dataset: Dataset, found: Candidates, settings: CandidateSet
     when = datetime.now(UTC)
     identifier = f"{when:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
     folder = _folder(home, dataset.name)
-    columns = {name: getattr(found, name) for name in ("observed", "score", "loss", "semantic")}
+    columns = {name: getattr(found, name) for name in ("observed", *NUMBERS)}
+    if found.signals is not None:
+        columns |= {SIGNAL + name: column for name, column in found.signals.named().items()}
     rows = pd.DataFrame({"user_id": dataset.user_ids[found.user], "item_id": dataset.item_ids[found.item], **columns})
     with atomic(folder / f"{identifier}.parquet") as temporary:
         rows.to_parquet(temporary, index=False)
@@ -91,9 +105,14 @@ def load(home: Home, dataset: Dataset, identifier: str | None = None) -> tuple[C
     rows = pd.read_parquet(chosen.with_suffix(".parquet"))
     user, item = labels.positions(dataset, rows)
     codes = np.where((user >= 0) & (item >= 0), user.astype(np.int64) * dataset.n_items + item, -1)
-    columns = {name: rows[name].to_numpy(np.float32) for name in ("score", "loss", "semantic")}
+    user, item = user.astype(np.int32), item.astype(np.int32)
+    numbers, signals = (
+        {name: rows[prefix + name].to_numpy(np.float32) for name in names if prefix + name in rows}
+        for prefix, names in (("", NUMBERS), (SIGNAL, doubts.SIGNALS))
+    )
+    numbers.setdefault("doubt", np.full(len(rows), np.nan, np.float32))  # files from before there was one
     observed = labels.among(codes, dataset.train, dataset.n_items)
-    found = Candidates(user=user.astype(np.int32), item=item.astype(np.int32), observed=observed, **columns)
+    found = Candidates(user, item, observed, **numbers, signals=Signals(user, item, **signals) if signals else None)
     return found.where((codes >= 0) & ~labels.held_out(dataset, codes)), read_json(chosen.with_suffix(".json"))
 
 
@@ -108,20 +127,13 @@ def _shares(n_positives: int, n_negatives: int, settings: CandidateSettings) -> 
     return positives, min(n_negatives, settings.budget - positives)
 
 
-def _low_positives(
-    train: Interactions, embeddings: Embeddings, losses: dict[str, np.ndarray] | None, share: float
-) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """(user, item) and scores of each user's lowest-scored positives, most doubtful first."""
+def _low_positives(train: Interactions, embeddings: Embeddings, doubt: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Places in train and scores of each user's lowest-scored positives, most doubtful first."""
     scores = pair_scores(embeddings, train.user, train.item)
     rank, size = _rank_within(train.user, scores)
-    lowness = 1 - rank / np.maximum(size - 1, 1)
-    doubt = lowness
-    if losses is not None:
-        of_pair = _mean_of_pairs(losses, train, len(embeddings.item))
-        doubt = (lowness + pd.Series(of_pair).rank(pct=True).fillna(0.5).to_numpy()) / 2
     kept = np.flatnonzero(rank < np.floor(share * size + 1e-9))
     kept = kept[np.lexsort((train.item[kept], train.user[kept], -doubt[kept]))]
-    return (train.user[kept].astype(np.int32), train.item[kept].astype(np.int32)), scores[kept]
+    return kept, scores[kept]
 
 
 def _high_negatives(dataset: Dataset, embeddings: Embeddings, top_k: int) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
@@ -182,14 +194,8 @@ def _rank_within(group: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.
     return rank, sizes[group]
 
 
-def _mean_of_pairs(losses: dict[str, np.ndarray], pairs: Interactions, n_items: int) -> np.ndarray:
-    """The recorded loss averaged over training of each pair (n,), NaN where there is none."""
-    recorded = Interactions(losses["user"], losses["item"]).codes(n_items)
-    means = pd.Series(losses["mean"], index=recorded)
-    return means[~means.index.duplicated()].reindex(pairs.codes(n_items)).to_numpy(np.float32)
-
-
-def _mean_losses(dataset: Dataset, losses: dict[str, np.ndarray] | None, user: np.ndarray, item: np.ndarray) -> np.ndarray:
-    if losses is None:
-        return np.full(len(user), np.nan, np.float32)
-    return _mean_of_pairs(losses, Interactions(user, item), dataset.n_items)
+def _spread(values: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """The observed pairs' values at their places among all (n,), NaN at the others: float32 (n,)."""
+    spread = np.full(len(observed), np.nan, np.float32)
+    spread[observed] = values
+    return spread

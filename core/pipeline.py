@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from core import datasets, labels, runs
 from core.artifacts import Home
 from core.errors import Fatal, RunError
-from core.records import Dataset, LabelSet
+from core.records import Dataset, LabelSet, Relevance
 from core.runs import Progress, RunFolder
 from core.settings import CandidateSettings, JudgeSettings, Settings, TrainSettings
 from core.store import Store
@@ -44,7 +44,7 @@ def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any
     if isinstance(settings, TrainSettings):
         from core import train
 
-        train.check(settings)
+        train.check(settings, has_text=info.has_text)
         if settings.labels:
             written["label_fingerprint"] = _label_fingerprint(Store.open(home), dataset_name, settings.labels)
     elif isinstance(settings, CandidateSettings):
@@ -87,6 +87,7 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     version_labels = None
     if settings.labels:
         version_labels = labels.from_frame(dataset, Store.open(home).version(dataset.name, settings.labels))
+    text_vectors = relevance(home, dataset, settings, report)
     folder.keep_metrics(train.checkpoint_epoch(folder.checkpoint))
     fit = train.fit(
         dataset.train,
@@ -95,6 +96,7 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
         dataset.n_items,
         settings,
         version_labels,
+        text_vectors,
         checkpoint=folder.checkpoint,
         on_epoch=_EpochNotes(folder, report, settings.epochs),
         should_stop=stop,
@@ -113,6 +115,32 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     return done | {"metrics": {split: one.means() for split, one in reports.items()}}
 
 
+def relevance(
+    home: Home, dataset: Dataset, settings: TrainSettings, report: Report = lambda progress: None
+) -> Relevance | None:
+    """The text vectors that the settings' denoiser asks for; None when it asks for none."""
+    from core import alignment, semantic, train
+    from core.denoisers import DENOISERS
+
+    wanted = DENOISERS[settings.denoiser].text(settings)
+    if not wanted:
+        return None
+    report(Progress("reading the texts", 0, settings.epochs))
+    encoded = semantic.encode_items(dataset, settings, home.cache)
+    if wanted == "profiles":
+        return semantic.profiles(encoded.vectors, dataset.train, dataset.n_users)
+    report(Progress("aligning the texts to the clicks", 0, settings.epochs, encoded.name))
+    return alignment.align_cached(
+        encoded.vectors,
+        dataset.train,
+        dataset.n_users,
+        home.cache,
+        quantile=settings.reliable_quantile,
+        seed=settings.seed,
+        device=train.pick_device(settings.device),
+    ).relevance
+
+
 class _EpochNotes:
     """Writes each epoch down and reports how long the rest may take: at most, for training may stop early."""
 
@@ -128,18 +156,20 @@ class _EpochNotes:
 
 
 def _find_candidates(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
-    from core import candidates, semantic
+    from core import alignment, candidates, semantic
 
     run = folder.read()
     settings = CandidateSettings.checked(**run.settings)
     dataset = _unchanged(home, run)
     base = runs.folder(home, _base(home, dataset.name, settings.run, dataset.fingerprint).id)
-    report(Progress("reading the texts", 0, 2))
+    report(Progress("reading the texts", 0, 3))
     encoded = semantic.encode_items(dataset, settings, home.cache)
-    report(Progress("looking for doubtful pairs", 1, 2, encoded.name))
-    found = candidates.find(dataset, base.embeddings(), base.losses(), encoded.vectors, settings)
+    report(Progress("aligning the texts to the clicks", 1, 3, encoded.name))
+    aligned = alignment.align_cached(encoded.vectors, dataset.train, dataset.n_users, home.cache).observed
+    report(Progress("looking for doubtful pairs", 2, 3))
+    found = candidates.find(dataset, base.embeddings(), base.losses(), encoded.vectors, settings, aligned)
     identifier = candidates.save(home, dataset, found, settings, base.id, encoder=encoded.name, why=encoded.why)
-    report(Progress("done", 2, 2))
+    report(Progress("done", 3, 3))
     observed = int(found.observed.sum())
     counts = {"n": len(found), "observed": observed, "unobserved": len(found) - observed}
     return {"candidates": identifier, "run": base.id, "encoder": encoded.name, "why": encoded.why} | counts

@@ -84,8 +84,11 @@ class Columns:
         return len(next(iter(self._columns().values())))
 
     def where(self, mask: np.ndarray) -> Self:
-        """The rows that a boolean mask or an index array picks."""
-        return dataclasses.replace(self, **{name: column[mask] for name, column in self._columns().items()})
+        """The rows that a boolean mask or an index array picks; of records in a field too."""
+        picked = {
+            name: column.where(mask) if isinstance(column, Columns) else column[mask] for name, column in self._columns().items()
+        }
+        return dataclasses.replace(self, **picked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +191,29 @@ class Relevance:
 
 
 @dataclass(frozen=True, eq=False)
+class Signals(Pairs):
+    """What speaks for a click being noise (core.doubt).
+
+    Each is float32 (n,), more is more doubtful, NaN where it says nothing; None where there is no such signal.
+    """
+
+    early: np.ndarray | None = None
+    averaged: np.ndarray | None = None
+    final: np.ndarray | None = None
+    rank: np.ndarray | None = None  # 1 less the leave-one-out rank by EASE, [0, 1]
+    support: np.ndarray | None = None  # minus the leave-one-out score by EASE
+    rarity: np.ndarray | None = None  # -log of the item's clicks
+    taste: np.ndarray | None = None  # minus the mean log clicks of the user's items
+    readers: np.ndarray | None = None  # mean `taste` of the item's users
+    text: np.ndarray | None = None  # minus the leave-one-out cosine of raw texts
+    aligned: np.ndarray | None = None  # the same of texts aligned to the clicks
+
+    def named(self) -> dict[str, np.ndarray]:
+        """The signals that are there, by name."""
+        return {name: column for name, column in self._columns().items() if name not in ("user", "item")}
+
+
+@dataclass(frozen=True, eq=False)
 class Candidates(Pairs):
     """Doubtful pairs by position, most doubtful first; `loss` is NaN where the pair was never trained on."""
 
@@ -195,6 +221,8 @@ class Candidates(Pairs):
     score: np.ndarray  # float32 (n,) of the model
     loss: np.ndarray  # float32 (n,) recorded loss averaged over training
     semantic: np.ndarray  # float32 (n,) leave-one-out text relevance in [-1, 1]
+    doubt: np.ndarray  # float32 (n,) rank among all clicks in (0, 1) (core.doubt), NaN where the pair is unobserved
+    signals: Signals | None = None  # what `doubt` is made of, NaN where the pair is unobserved
 
 
 @dataclass(frozen=True, eq=False)

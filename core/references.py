@@ -1,6 +1,6 @@
 """Recommenders in closed form or from a library: the references beside which every graph recommender has to stand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,20 +36,36 @@ class Neighbours:
     def scores(self, users: np.ndarray) -> np.ndarray:
         return (self.chosen[users] @ self.weights).toarray()
 
-    def ranks(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
-        """Share of all items that the pair's user scores below its item: (n,) in [0, 1].
+    def score(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """Scores (n,) of pairs (n,): float32. The diagonal is zero, so on observed pairs they are leave-one-out."""
+        found = np.empty(len(user), np.float32)
+        for rows, users, row in self._blocks(user):
+            found[rows] = self.scores(users)[row, item[rows]]
+        return found
 
-        The diagonal is zero, so a chosen item does not speak for itself: on observed pairs this is a leave-one-out rank.
+    def ranks(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """Share of all items that the pair's user scores below its item: (n,) in [0, 1], the middle of its ties.
+
+        In sparse data ties are many: nothing that a user chose says anything about most items. The diagonal is zero, so a
+        chosen item does not speak for itself: on observed pairs this is a leave-one-out rank.
         """
         found = np.empty(len(user))
+        for rows, users, row in self._blocks(user):
+            scores = self.scores(users)
+            own = scores[row, item[rows]]
+            scores.sort(axis=1)
+            for place, ordered in enumerate(scores):
+                mine = row == place
+                sides = (np.searchsorted(ordered, own[mine], side) for side in ("left", "right"))
+                found[rows[mine]] = (sum(sides) - 1) / 2 / self.shape[1]
+        return found
+
+    def _blocks(self, user: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Pairs by blocks of users: places among the pairs (m,), the users (u,), each pair's place among those (m,)."""
         for start in range(0, self.shape[0], USERS_AT_ONCE):
             rows = np.flatnonzero((user >= start) & (user < start + USERS_AT_ONCE))
             users, row = np.unique(user[rows], return_inverse=True)
-            order = self.scores(users).argsort(axis=1)
-            rank = np.empty_like(order)
-            np.put_along_axis(rank, order, np.arange(self.shape[1])[None, :], axis=1)
-            found[rows] = rank[row, item[rows]] / self.shape[1]
-        return found
+            yield rows, users, row
 
 
 @dataclass(frozen=True, eq=False)

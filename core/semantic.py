@@ -7,7 +7,7 @@ from scipy import sparse
 
 from core import encoders
 from core.encoders import Encoded
-from core.records import Dataset, Interactions
+from core.records import Dataset, Interactions, Relevance
 from core.settings import EncoderSettings
 
 BLOCK = 100_000  # pairs scored at once
@@ -45,22 +45,32 @@ def text_relevance(vectors: np.ndarray, train: Interactions, user: np.ndarray, i
     """
     rows = centred(vectors)
     users, place = np.unique(user, return_inverse=True)
-    chosen = _chosen(train, users, len(rows))
-    profiles = chosen @ rows
-    observed = np.asarray(chosen[place, item]).ravel()
+    clicked = chosen(train, users, len(rows))
+    sums = clicked @ rows
+    observed = np.asarray(clicked[place, item]).ravel()
     relevance = np.empty(len(user), dtype=np.float32)
     for start in range(0, len(user), BLOCK):
         part = slice(start, start + BLOCK)
         own = rows[item[part]]
-        profile = encoders.unit_rows(profiles[place[part]] - observed[part, None] * own)
+        profile = encoders.unit_rows(sums[place[part]] - observed[part, None] * own)
         relevance[part] = np.einsum("nd,nd->n", profile, own)
     return np.clip(relevance, -1, 1)
 
 
-def _chosen(train: Interactions, users: np.ndarray, n_items: int) -> sparse.csr_array:
+def profiles(vectors: np.ndarray, train: Interactions, n_users: int) -> Relevance:
+    """Texts as encoded: an item is its centred vector, a user the sum of those of all items that they chose, as unit rows.
+
+    Not leave-one-out: for pairs that are not in train; of those that are, `text_relevance` is the measure. Rows are zero
+    where nothing is known.
+    """
+    rows = centred(vectors)
+    return Relevance(encoders.unit_rows(chosen(train, np.arange(n_users), len(rows)) @ rows), rows)
+
+
+def chosen(train: Interactions, users: np.ndarray, n_items: int) -> sparse.csr_array:
     """Who of `users` (sorted) chose what in train: 0/1 float32 (n_users, n_items)."""
     kept = np.isin(train.user, users)
     rows, columns = np.searchsorted(users, train.user[kept]), train.item[kept]
-    chosen = sparse.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=(len(users), n_items))
-    chosen.data[:] = 1
-    return chosen
+    clicked = sparse.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=(len(users), n_items))
+    clicked.data[:] = 1
+    return clicked

@@ -570,7 +570,15 @@ class CompareSettings(Settings):
 TRAIN_PRESETS: dict[str, dict[str, object]] = {
     "plain": {},
     "quick": {"dim": 32, "layers": 2, "epochs": 60, "min_epochs": 20, "patience": 3},
-    "default": {"denoiser": "llmhni", "noisy_weight": 0.3, "blend": "ease"},
+    "default": {
+        "denoiser": "llmhni",
+        "dim": 128,
+        "reg": 5e-3,
+        "eval_every": 3,
+        "min_epochs": 30,
+        "noisy_weight": 0.3,
+        "blend": "ease",
+    },
     "paper": {
         "denoiser": "llmhni",
         "hard_negatives": "semantic",

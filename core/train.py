@@ -259,15 +259,18 @@ class _Loop:
         return means
 
     def _evaluate(self) -> dict[str, float] | None:
-        """Metrics on valid; keeps the parameters when they are the best so far. Without valid pairs, the newest are."""
+        """Metrics on valid; keeps what is learned when it is the best so far. Without valid pairs, the newest is.
+
+        The denoiser's part is kept too: the graph that the vectors are inferred on may hang on it (prune).
+        """
         state = self.state
-        parameters = {name: p.detach().clone() for name, p in self.backbone.named_parameters()}
+        learned = {name: value.detach().clone() for name, value in self.learned.state_dict().items()}
         if not len(self.valid):
-            state.best, state.best_epoch = parameters, state.epoch
+            state.best, state.best_epoch = learned, state.epoch
             return None
         means = self._report().means()
         if means[self.settings.monitor] > state.best_value:
-            state.best, state.best_epoch, state.misses = parameters, state.epoch, 0
+            state.best, state.best_epoch, state.misses = learned, state.epoch, 0
             state.best_value = means[self.settings.monitor]
         else:
             state.misses += 1
@@ -285,7 +288,7 @@ class _Loop:
     def result(self, *, stopped: bool) -> Fit:
         """The best epoch's vectors; the newest when none has been evaluated yet."""
         if self.state.best:
-            self.backbone.load_state_dict(self.state.best)
+            self.learned.load_state_dict(self.state.best)
         vectors = embeddings(self.backbone, self.denoiser.inference_graph())
         scorer = vectors if stopped else self._blended(vectors)
         return Fit(

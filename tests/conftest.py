@@ -10,7 +10,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from core.artifacts import ROOT, Home  # noqa: E402
-from core.records import Interactions  # noqa: E402
+from core.records import Edges, Interactions, Relevance  # noqa: E402
 from core.rng import stream  # noqa: E402
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests never wait for a model hub
@@ -36,7 +36,10 @@ def shared_data() -> Path:
 
 
 class Planted:
-    """Two groups of users, two groups of items; users click within their own group only, so the right answer is known."""
+    """Two groups of users, two groups of items; users click within their own group only, so the right answer is known.
+
+    Texts speak of the group; the last user and the last item have none.
+    """
 
     n_users, n_items = 40, 30
 
@@ -47,6 +50,15 @@ class Planted:
         lot = stream(1, "planted").random(len(user))
         parts = {"train": lot < 0.6, "valid": (lot >= 0.6) & (lot < 0.8), "test": lot >= 0.8}
         self.train, self.valid, self.test = (Interactions(user[m], item[m]) for m in parts.values())
+        self.edges = Edges(self.train.user, self.train.item, np.ones(len(self.train), np.float32))
+        self.relevance = Relevance(self._texts(self.n_users), self._texts(self.n_items))
+
+    @staticmethod
+    def _texts(n: int) -> np.ndarray:
+        rows = stream(1, "texts", n).normal(0, 0.3, (n, 6))
+        rows[np.arange(n), np.arange(n) % 2] += 1
+        rows[-1] = 0
+        return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ def candidates(dataset: Dataset, *codes: tuple[int, int]) -> Candidates:
     found = pairs(*codes)
     observed = np.isin(found.codes(dataset.n_items), dataset.train.codes(dataset.n_items))
     zero = np.zeros(len(found), np.float32)
-    return Candidates(found.user, found.item, observed, zero, zero, zero)
+    return Candidates(found.user, found.item, observed, zero, zero, zero, zero)
 
 
 def catalogue() -> Dataset:

@@ -13,6 +13,7 @@ LAYERS = [
     {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics"},
     {"denoisers"},
     {"semantic", "exchange", "train", "browse", "noise"},
+    {"alignment", "doubt"},
     {"candidates", "judges"},
     {"pipeline", "compare", "doctor"},
     {"jobs"},

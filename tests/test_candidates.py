@@ -3,11 +3,12 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import candidates
+from core import candidates, doubt, dynamics
 from core.artifacts import Home
 from core.errors import NotFoundError
 from core.records import Candidates, Dataset, Embeddings, Interactions
@@ -78,17 +79,21 @@ def test_the_most_doubtful_come_first_and_both_kinds_in_turn() -> None:
         assert (loss == of_pair[user, item]) if (user, item) in of_pair else np.isnan(loss)
 
 
-def test_a_high_loss_makes_a_pair_more_doubtful() -> None:
+def test_clicks_come_in_order_of_their_doubt_whose_signals_are_told() -> None:
     shop = catalogue()
-    vectors = Embeddings(np.zeros((shop.n_users, 2), np.float32), np.zeros((shop.n_items, 2), np.float32))
-    losses = losses_of(shop)
-    found = candidates.find(shop, vectors, losses, None, CandidateSettings(budget=1000, top_k=0, bottom_share=1))
-    assert len(found) == len(shop.train)
-    flat = losses | {"mean": np.where(losses["mean"] > np.median(losses["mean"]), 5, 0).astype(np.float32)}
-    found = candidates.find(
-        shop, vectors, flat, None, CandidateSettings(budget=len(shop.train) // 4, positive_share=1, bottom_share=1)
-    )
-    assert found.loss.mean() > flat["mean"].mean()
+    aligned = np.random.default_rng(2).uniform(-1, 1, len(shop.train)).astype(np.float32)
+    vectors = np.eye(shop.n_items, dtype=np.float32)
+    found = candidates.find(shop, model(shop), losses_of(shop), vectors, CandidateSettings(budget=60, bottom_share=1), aligned)
+    of_click = doubt.signals(shop.train, shop.n_users, shop.n_items, losses_of(shop), vectors, aligned)
+    clicks = found.where(found.observed)
+    assert (np.diff(clicks.doubt) <= 0).all()
+    place = dynamics.place_of(shop.train.where(slice(None)), clicks.user, clicks.item, shop.n_items)
+    np.testing.assert_array_equal(clicks.doubt[place[place >= 0]], doubt.doubt(of_click)[place >= 0])
+    assert clicks.signals.named().keys() == of_click.named().keys()
+    for name, column in of_click.named().items():
+        np.testing.assert_array_equal(clicks.signals.named()[name][place[place >= 0]], column[place >= 0], err_msg=name)
+    others = found.where(~found.observed)
+    assert np.isnan([others.doubt, *others.signals.named().values()]).all()
 
 
 def test_text_relevance_is_told(home: Home) -> None:
@@ -105,10 +110,26 @@ def test_kept_and_read_again(home: Home) -> None:
     second = candidates.save(home, shop, found, CandidateSettings(budget=30), "run-2", encoder="TF-IDF", why="no weights")
     newest, info = candidates.load(home, shop)
     assert (info["id"], info["run"], info["settings"]["budget"], info["encoder"]) == (second, "run-2", 30, "TF-IDF")
-    for name in ("user", "item", "observed", "score", "loss", "semantic"):
+    for name in ("user", "item", "observed", "score", "loss", "semantic", "doubt"):
         np.testing.assert_array_equal(getattr(newest, name), getattr(found, name))
         assert getattr(newest, name).dtype == getattr(found, name).dtype
+    assert newest.signals.named().keys() == found.signals.named().keys()
+    for name, column in found.signals.named().items():
+        np.testing.assert_array_equal(newest.signals.named()[name], column)
     assert len(candidates.load(home, shop, first)[0]) == 5
+
+
+def test_a_file_from_before_there_was_a_doubt(home: Home) -> None:
+    shop = catalogue()
+    found = candidates.find(shop, model(shop), losses_of(shop), None, CandidateSettings(budget=30))
+    name = candidates.save(home, shop, found, CandidateSettings(), "run-1")
+    path = home.path / "candidates" / shop.name / f"{name}.parquet"
+    old = pd.read_parquet(path)
+    old[["user_id", "item_id", "observed", "score", "loss", "semantic"]].to_parquet(path, index=False)
+    read, _ = candidates.load(home, shop)
+    assert as_set(read) == as_set(found)
+    assert np.isnan(read.doubt).all()
+    assert read.signals is None
 
 
 def test_candidates_follow_the_dataset(home: Home) -> None:

@@ -6,7 +6,9 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
+from core import graph
 from core.backbones import BACKBONES
 from core.denoisers import DENOISERS
 from core.errors import SettingsError
@@ -18,10 +20,24 @@ from core.train import fit
 @pytest.mark.parametrize(("backbone", "denoiser"), list(itertools.product(BACKBONES.names(), DENOISERS.names())))
 def test_every_backbone_learns_the_planted_groups_with_every_denoiser(planted, backbone: str, denoiser: str) -> None:  # noqa: ANN001
     settings = TrainSettings(backbone=backbone, denoiser=denoiser, dim=16, epochs=40, min_epochs=40, batch_size=128)
-    result = fit(planted.train, planted.valid, planted.n_users, planted.n_items, settings)
+    relevance = planted.relevance if DENOISERS[denoiser].text(settings) else None
+    result = fit(planted.train, planted.valid, planted.n_users, planted.n_items, settings, relevance=relevance)
     assert len(result.embeddings.user) == planted.n_users
     assert result.embeddings.item.dtype == np.float32
     assert evaluate(result.embeddings, planted.test, [planted.train, planted.valid]).means()["recall@10"] > 0.8
+
+
+@pytest.mark.parametrize("backbone", BACKBONES.names())
+def test_every_backbone_is_as_wide_as_it_says_and_starts_from_the_table_it_is_given(planted, backbone: str) -> None:  # noqa: ANN001
+    settings = TrainSettings(backbone=backbone, dim=8, layers=2)
+    made = BACKBONES[backbone](planted.n_users, planted.n_items, settings)
+    on = graph.build(planted.edges, planted.n_users, planted.n_items)
+    own = made(on)
+    assert own.shape == (planted.n_users + planted.n_items, made.width(settings))
+    layers = made.layers(on, table=2 * made.table)
+    torch.testing.assert_close(layers[0], 2 * made.table)
+    assert not torch.allclose(made.combine(layers), own)
+    torch.testing.assert_close(made.combine(made.layers(on, table=made.table)), own)
 
 
 @pytest.mark.parametrize("registry", [BACKBONES, DENOISERS], ids=lambda registry: registry.family)

@@ -471,7 +471,7 @@ class TestSimulated:
         clicks, missed = (part.where(draw.permutation(len(part))[:n]) for part, n in ((demo.train, 300), (demo.missed, 100)))
         user, item = (np.concatenate([getattr(clicks, name), getattr(missed, name)]) for name in ("user", "item"))
         zero = np.zeros(400, np.float32)
-        self.judged(home, store, Candidates(user, item, np.arange(400) < 300, zero, zero, zero), demo, error=0.25)
+        self.judged(home, store, Candidates(user, item, np.arange(400) < 300, zero, zero, zero, zero), demo, error=0.25)
         found = store.labels(demo)
         assert len(found) == 400
         right = relevant(demo, found.user, found.item, 0, 0)
@@ -535,7 +535,7 @@ def test_the_built_in_rater_against_planted_truth(home: Home, store: Store) -> N
     order = np.random.default_rng(0).permutation(len(shop.train))[:500]
     asked = shop.train.where(order)
     zero = np.zeros(len(order), np.float32)
-    up = Candidates(asked.user, asked.item, np.ones(len(order), bool), zero, zero, zero)
+    up = Candidates(asked.user, asked.item, np.ones(len(order), bool), zero, zero, zero, zero)
     judges.run(store, shop, up, judges.make(SETTINGS, home.cache), SETTINGS)
     found = store.labels(shop)
     label = dict(zip(Interactions(found.user, found.item).codes(shop.n_items), found.label, strict=True))

@@ -16,7 +16,8 @@ CASES = ("ml-100k-dislikes-100", "ml-100k-uniform-20", "ml-100k-popular-20")
 
 def known_or_measured(home: Home, case: Case, seed: int) -> dict[str, dict[str, float]]:
     """The kept figures of a seed, else measured now."""
-    path = home.path / "bench" / f"detection-{fingerprint(case.name, seed, measuring.code_digest())}.json"
+    code = measuring.code_digest(*measuring.TRAINING, *measuring.TEXT, "doubt", "references")
+    path = home.path / "bench" / f"detection-{fingerprint(case.name, seed, code)}.json"
     if not path.exists():
         write_json(path, measure(home, case, seed))
     return read_json(path)
@@ -26,8 +27,8 @@ def measure(home: Home, case: Case, seed: int) -> dict[str, dict[str, float]]:
     """AUC and average precision of every signal, overall and in the top-loss part; a plain training gives the losses."""
     dataset = case.dataset
     fit = train.fit(dataset.train, dataset.valid, dataset.n_users, dataset.n_items, TrainSettings(seed=seed))
-    found = measuring.signals(home, case, fit.losses)
-    columns = dict(found.columns) | {"all combined": doubt.doubt(found)}
+    found = measuring.signals(home, dataset, seed, fit.losses)
+    columns = found.named() | {"combined": doubt.doubt(found)}
     noisy = dataset.train.truth == Label.NOISY_POSITIVE
     top = fit.losses["last"] >= np.quantile(fit.losses["last"], 1 - TOP)
     return {name: _told(values, noisy, top) for name, values in columns.items() if np.isfinite(values).any()}

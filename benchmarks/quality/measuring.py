@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -14,14 +14,18 @@ import torch
 from benchmarks.quality import cases
 from benchmarks.quality.cases import Case
 from benchmarks.quality.variants import Variant
-from core import doubt, evaluate, pipeline, references, semantic, train
+from core import alignment, doubt, evaluate, pipeline, references, semantic, train
 from core.artifacts import ROOT, Home, read_arrays, write_arrays
-from core.records import Edges, Report, fingerprint
+from core.denoisers import DENOISERS
+from core.records import Dataset, Edges, Report, Scorer, Signals, fingerprint
 from core.settings import ReferenceSettings, TrainSettings
 
 KEPT = ("recall@20", "ndcg@20", "recall@10", "ndcg@10")
-CODE = ("train", "backbones", "graph", "losses", "sampling", "references", "semantic", "doubt", "evaluate", "metrics", "rng")
-"""Modules beside the denoisers whose change makes a kept row void."""
+ALS_GRID = [(0.01, 10.0), (0.01, 20.0), (0.01, 40.0), (1.0, 20.0), (3.0, 1.0), (10.0, 1.0), (30.0, 1.0), (30.0, 10.0)]
+"""(als_reg, als_alpha) that the ALS row is chosen from."""
+TRAINING = ("train", "backbones", "graph", "losses", "sampling", "denoisers", "evaluate", "metrics", "rng")
+TEXT = ("semantic", "alignment", "encoders")
+"""Modules whose change makes a kept row void, when the row depends on them."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,20 @@ class Measured:
     seconds: float
 
 
-def code_digest() -> str:
-    """Of the code that makes the numbers."""
-    files = [ROOT / "core" / f"{name}.py" for name in CODE] + sorted((ROOT / "core" / "denoisers").glob("*.py"))
-    return sha256(b"".join(file.read_bytes() for file in files if file.exists())).hexdigest()[:12]
+def code_digest(*modules: str) -> str:
+    """Of the code of these modules and packages of core."""
+    core = ROOT / "core"
+    files = [file for name in modules for file in (*sorted(core.glob(f"{name}.py")), *sorted(core.glob(f"{name}/*.py")))]
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def _modules(variant: Variant) -> list[str]:
+    """What a row depends on."""
+    settings = TrainSettings.checked(**variant.settings)
+    used = ["references"] if variant.reference or settings.blend != "none" else []
+    used += TEXT if DENOISERS[settings.denoiser].text(settings) else []
+    used += ["doubt", "references", *TEXT] if variant.labels else []
+    return sorted({"evaluate", "metrics", *used} if variant.reference else {*TRAINING, *used})
 
 
 def known(home: Home, job: Job) -> Measured | None:
@@ -61,7 +75,7 @@ def known(home: Home, job: Job) -> Measured | None:
 
 def measure_all(home: Home, jobs: list[Job], workers: int) -> Iterator[tuple[Job, int]]:
     """Measure what is not known yet, several rows at once; gives each job that is done and how many are left."""
-    left = [job for job in dict.fromkeys(jobs) if known(home, job) is None]
+    left = [job for job in {_path(home, job): job for job in jobs}.values() if known(home, job) is None]
     with ProcessPoolExecutor(workers, initializer=_one_thread, initargs=(workers,)) as pool:
         running = {pool.submit(measure, home.path, job): job for job in left}
         for number, done in enumerate(as_completed(running), 1):
@@ -80,23 +94,50 @@ def measure(path: Path, job: Job) -> Measured:
         return row
     chosen, began = case(path, job.case), time.monotonic()
     dataset, variant = chosen.dataset, job.variant
-    epochs = best_epoch = 0
     if variant.reference:
         edges = Edges(dataset.train.user, dataset.train.item, np.ones(len(dataset.train), np.float32))
         fit_reference = references.REFERENCES[variant.reference]
-        scorer = fit_reference(edges, dataset.n_users, dataset.n_items, ReferenceSettings(seed=job.seed))
-    else:
-        settings = _settings(home, chosen, job)
-        labels = variant.labels and variant.labels(dataset, _doubt(path, job.case, job.seed), job.seed)
-        relevance = pipeline.text_vectors(home, dataset, settings)
-        fit = train.fit(dataset.train, dataset.valid, dataset.n_users, dataset.n_items, settings, labels, relevance)
-        scorer, epochs, best_epoch = fit.scorer, fit.epochs, fit.best_epoch
-    hidden = [dataset.train, dataset.valid, *([] if chosen.hidden is None else [chosen.hidden])]
-    report = evaluate.evaluate(scorer, dataset.test, hidden)
+        scorer = fit_reference(edges, dataset.n_users, dataset.n_items, _reference_settings(path, chosen, job))
+        return _keep(home, job, chosen, scorer, 0, 0, began)
+    settings = _settings(home, chosen, job)
+    labels = variant.labels and variant.labels(dataset, _doubt(path, job.case, job.seed), job.seed)
+    relevance = pipeline.relevance(home, dataset, settings)
+    fit = train.fit(dataset.train, dataset.valid, dataset.n_users, dataset.n_items, settings, labels, relevance)
+    if settings.blend != "none":  # a blend changes nothing in the training, so this is the row without it, too
+        alone = replace(job, variant=replace(variant, settings=variant.settings | {"blend": "none"}))
+        _keep(home, alone, chosen, fit.embeddings, fit.epochs, fit.best_epoch, began)
+    return _keep(home, job, chosen, fit.scorer, fit.epochs, fit.best_epoch, began)
+
+
+def _keep(home: Home, job: Job, of: Case, scorer: Scorer, epochs: int, best_epoch: int, began: float) -> Measured:
+    hidden = [of.dataset.train, of.dataset.valid, *([] if of.hidden is None else [of.hidden])]
+    report = evaluate.evaluate(scorer, of.dataset.test, hidden)
     report = Report(report.users, {name: report.per_user[name] for name in KEPT})
-    about = np.array([epochs, best_epoch, time.monotonic() - began])
+    measured = Measured(report, epochs, best_epoch, time.monotonic() - began)
+    about = np.array([measured.epochs, measured.best_epoch, measured.seconds])
     write_arrays(_path(home, job), users=report.users, about=about, **report.per_user)
-    return Measured(report, epochs, best_epoch, float(about[2]))
+    return measured
+
+
+def _reference_settings(path: Path, of: Case, job: Job) -> ReferenceSettings:
+    """ALS has no setting that suits dense and sparse data alike: its penalty and confidence are chosen on valid."""
+    settings = ReferenceSettings(seed=job.seed)
+    if job.variant.reference != "als":
+        return settings
+    return settings.model_copy(update=_best_als(path, of.epochs_from or of.name, job.seed))
+
+
+@lru_cache(maxsize=64)
+def _best_als(path: Path, name: str, seed: int) -> dict[str, float]:
+    """Of ALS_GRID what ranks valid best."""
+    dataset = case(path, name).dataset
+    edges = Edges(dataset.train.user, dataset.train.item, np.ones(len(dataset.train), np.float32))
+    found = []
+    for reg, alpha in ALS_GRID:
+        changes = {"als_reg": reg, "als_alpha": alpha}
+        scorer = references.als(edges, dataset.n_users, dataset.n_items, ReferenceSettings(seed=seed, **changes))
+        found.append((evaluate.evaluate(scorer, dataset.valid, [dataset.train]).means()["recall@20"], changes))
+    return max(found, key=lambda one: one[0])[1]
 
 
 def _settings(home: Home, of: Case, job: Job) -> TrainSettings:
@@ -116,21 +157,17 @@ def case(path: Path, name: str) -> Case:
 @lru_cache(maxsize=8)
 def _doubt(path: Path, name: str, seed: int) -> np.ndarray:
     """The doubt of every training click, from signals that cost no training."""
-    return doubt.doubt(signals(Home.at(path), case(path, name), None))
+    return doubt.doubt(signals(Home.at(path), case(path, name).dataset, seed))
 
 
-def signals(home: Home, of: Case, losses: dict[str, np.ndarray] | None) -> doubt.Signals:
+def signals(home: Home, dataset: Dataset, seed: int, losses: dict[str, np.ndarray] | None = None) -> Signals:
     """Every signal that there is for the training clicks; those of the losses only when a training's are given."""
-    encoded = semantic.encode_items(of.dataset, TrainSettings(), home.cache)
-    return doubt.signals(of.dataset, losses, encoded.vectors)
+    vectors = semantic.encode_items(dataset, TrainSettings(), home.cache).vectors
+    aligned = alignment.align_cached(vectors, dataset.train, dataset.n_users, home.cache, seed=seed).observed
+    return doubt.signals(dataset.train, dataset.n_users, dataset.n_items, losses, vectors, aligned)
 
 
 def _path(home: Home, job: Job) -> Path:
     variant = job.variant
-    parts = (job.case, variant.settings, variant.reference, _named(variant), job.seed, code_digest())
+    parts = (job.case, variant.settings, variant.reference, variant.labels, job.seed, code_digest(*_modules(variant)))
     return home.path / "bench" / f"{job.case}-{fingerprint(*parts)}.npz"
-
-
-def _named(variant: Variant) -> str:
-    """Labels are made by functions: the row's name tells them apart."""
-    return variant.name if variant.labels else ""

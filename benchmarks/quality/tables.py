@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from benchmarks.quality import variants as v
-from benchmarks.quality.variants import Variant, judge, preset
+from benchmarks.quality.variants import Judge, Variant, preset
 
-TARGET = judge(0.2)
+TARGET = Judge(0.2)
 PARTS = {
     "without the blend": {"blend": "none"},
     "uniform negatives": {"hard_negatives": "uniform"},
     "one negative spared": {"spared": 1},
+    "vectors of 64": {"dim": 64},
     "noisy clicks dropped": {"noisy_weight": 0.0},
     "inferred on the clicks as they are": {"infer_on": "observed"},
     "trained on the refined graph": {"train_on": "refined"},
@@ -20,6 +21,7 @@ SPARSE_PARTS = {
     "without contrast": {"contrast": 0.0},
     "uniform negatives": {"hard_negatives": "uniform"},
     "one negative spared": {"spared": 1},
+    "vectors of 64": {"dim": 64},
     "with the paper's contrasts": {"contrast": 0.0, "graph_contrast": None, "drop_contrast": None},
 }
 

@@ -32,35 +32,44 @@ def preset(name: str, title: str, labels: Labels | None = None, **changes: Any) 
     return Variant(title, TRAIN_PRESETS[name] | changes, labels=labels)
 
 
-def judge(error: float, share: float = 1.0) -> Labels:
-    """A simulated judge that is wrong on this share of the pairs, asked about the most doubtful share of the clicks."""
+@dataclass(frozen=True)
+class Judge:
+    """A simulated judge that is wrong on the share `error` of the pairs, asked about the most doubtful `share` of the clicks."""
 
-    def labels(dataset: Dataset, doubt: np.ndarray, seed: int) -> LabelSet:
-        asked = _most_doubtful(doubt, share)
+    error: float
+    share: float = 1.0
+
+    def __call__(self, dataset: Dataset, doubt: np.ndarray, seed: int) -> LabelSet:
+        asked = _most_doubtful(doubt, self.share)
         user, item = dataset.train.user[asked], dataset.train.item[asked]
-        return _noisy(dataset, asked[~relevant(dataset, user, item, error, seed)])
-
-    return labels
+        return _noisy(dataset, asked[~relevant(dataset, user, item, self.error, seed)])
 
 
-def as_many(error: float, order: str) -> Labels:
-    """As many noisy clicks as a judge of the BOTTOM share would find, chosen without one."""
+@dataclass(frozen=True)
+class AsMany:
+    """As many noisy clicks as that judge finds among the BOTTOM share, chosen without one: by doubt, rarity or chance."""
 
-    def labels(dataset: Dataset, doubt: np.ndarray, seed: int) -> LabelSet:
-        n = len(judge(error, BOTTOM)(dataset, doubt, seed))
-        if order == "doubt":
+    error: float
+    order: str
+
+    def __call__(self, dataset: Dataset, doubt: np.ndarray, seed: int) -> LabelSet:
+        n = len(Judge(self.error, BOTTOM)(dataset, doubt, seed))
+        if self.order == "doubt":
             return _noisy(dataset, _most_doubtful(doubt, 1)[:n])
-        if order == "rarity":
+        if self.order == "rarity":
             clicks = np.bincount(dataset.train.item, minlength=dataset.n_items)[dataset.train.item]
             return _noisy(dataset, np.argsort(clicks, kind="stable")[:n])
         return _noisy(dataset, stream(seed, "control").choice(len(doubt), n, replace=False))
 
-    return labels
 
-
-def unseen(dataset: Dataset, doubt: np.ndarray, seed: int) -> LabelSet:
+@dataclass(frozen=True)
+class Unseen:
     """No judge: every one of the most doubtful clicks counts as noisy."""
-    return _noisy(dataset, _most_doubtful(doubt, BOTTOM))
+
+    share: float = BOTTOM
+
+    def __call__(self, dataset: Dataset, doubt: np.ndarray, seed: int) -> LabelSet:
+        return _noisy(dataset, _most_doubtful(doubt, self.share))
 
 
 def _most_doubtful(doubt: np.ndarray, share: float) -> np.ndarray:
@@ -102,12 +111,12 @@ BASELINES = [
 ]
 REFERENCES = [POPULARITY, EASE, ALS]
 ERRORS = (0.0, 0.1, 0.2, 0.3, 0.4)
-JUDGED = [preset("default", f"default, simulated judge of all clicks, error {e:.0%}", judge(e)) for e in ERRORS]
-PAPER_JUDGED = [preset("paper", f"paper, simulated judge of all clicks, error {e:.0%}", judge(e)) for e in (0.0, 0.2)]
+JUDGED = [preset("default", f"default, simulated judge of all clicks, error {e:.0%}", Judge(e)) for e in ERRORS]
+PAPER_JUDGED = [preset("paper", f"paper, simulated judge of all clicks, error {e:.0%}", Judge(e)) for e in (0.0, 0.2)]
 CONTROLS = [
-    preset("default", "default, judge of the most doubtful 20 %, error 20 %", judge(0.2, BOTTOM)),
-    preset("default", "default, no judge: all of the most doubtful 20 %", unseen),
-    preset("default", "default, as many: the most doubtful", as_many(0.2, "doubt")),
-    preset("default", "default, as many: those on the rarest items", as_many(0.2, "rarity")),
-    preset("default", "default, as many: random", as_many(0.2, "random")),
+    preset("default", "default, judge of the most doubtful 20 %, error 20 %", Judge(0.2, BOTTOM)),
+    preset("default", "default, no judge: all of the most doubtful 20 %", Unseen()),
+    preset("default", "default, as many: the most doubtful", AsMany(0.2, "doubt")),
+    preset("default", "default, as many: those on the rarest items", AsMany(0.2, "rarity")),
+    preset("default", "default, as many: random", AsMany(0.2, "random")),
 ]

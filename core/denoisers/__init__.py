@@ -3,7 +3,7 @@
 So every denoiser works with every backbone, and the training loop knows none of them by name.
 """
 
-from core.denoisers import contrast, llmhni, negatives
+from core.denoisers import contrast, llmhni, negatives, reweighting, text
 from core.denoisers.base import DENOISERS, Batch, Denoiser
 
-__all__ = ["DENOISERS", "Batch", "Denoiser", "contrast", "llmhni", "negatives"]
+__all__ = ["DENOISERS", "Batch", "Denoiser", "contrast", "llmhni", "negatives", "reweighting", "text"]

@@ -27,16 +27,22 @@ def weight(given: float | None, density: float, *, dense: float) -> float:
     return 0.1 if density < SPARSE else dense
 
 
+def some(nodes: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """The different ones of `nodes` (n,), sorted; NODES_AT_MOST of them at random when there are more."""
+    chosen = torch.unique(nodes)
+    if len(chosen) > NODES_AT_MOST:
+        places = np.sort(rng.choice(len(chosen), NODES_AT_MOST, replace=False))
+        chosen = chosen[torch.from_numpy(places).to(chosen.device)]
+    return chosen
+
+
 def contrast(
     batch: Batch, first: torch.Tensor, second: torch.Tensor, rng: np.random.Generator, temperature: float
 ) -> torch.Tensor:
     """InfoNCE between two views (n_users + n_items, dim) of the batch's users, plus that of its items."""
     total = first.new_zeros(())
     for nodes in (batch.user, batch.positive):
-        chosen = torch.unique(nodes)
-        if len(chosen) > NODES_AT_MOST:
-            places = np.sort(rng.choice(len(chosen), NODES_AT_MOST, replace=False))
-            chosen = chosen[torch.from_numpy(places).to(chosen.device)]
+        chosen = some(nodes, rng)
         total = total + losses.info_nce(first[chosen], second[chosen], temperature)
     return total
 
