@@ -595,7 +595,7 @@ TRAIN_PRESETS: dict[str, dict[str, object]] = {
 PRESET_MEANS = {
     "plain": "LightGCN on the clicks as they are, nothing is done about noise; where the loop begins",
     "quick": "the same, smaller and shorter, to look around",
-    "default": "the method as it measured best: harder negatives, noisy clicks weighed down, blended with EASE",
+    "default": "the method as it measured best: longer vectors, harder negatives, noisy clicks weighed down, blended with EASE",
     "paper": "LLMHNI as published: negatives by their text, contrasts of both graphs, no blend",
 }
 """What each preset is, in words for people."""

@@ -79,6 +79,12 @@ def test_members_come_from_the_registries(registry: Registry[Any], home: Home, o
     assert all(table["what it is"])
 
 
+def test_what_a_base_does_otherwise_is_said_of_its_members(home: Home, open_page: Open) -> None:
+    table = next(table.value for table in open_page("method", part=MEMBERS).table if "tce" in table.value.index)
+    for name in ("tce", "rce"):
+        assert "the means over clicks and over negatives are added" in table.loc[name, "differs from the paper"]
+
+
 def test_a_denoiser_is_listed_with_the_settings_of_its_own(home: Home, open_page: Open) -> None:
     table = next(table.value for table in open_page("method", part=MEMBERS).table if "sgl" in table.value.index)
     assert table.loc["sgl", "settings of its own"] == "contrast, temperature, edges dropped"
