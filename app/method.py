@@ -98,13 +98,15 @@ PARTS: dict[str, Part] = {
     "doubt": Part(
         "Doubt and candidates",
         "A judge is slow, so it is asked about doubtful pairs only. A click's doubt is the mean of its ranks by signals that "
-        f"cost next to nothing: {'; '.join(doubt.SIGNALS[name] for name in doubt.DEFAULT)}. Candidates are the most doubtful of each "
-        f"user's {100 * _FIND.bottom_share:g} % lowest-scored clicks, and {_FIND.top_k} best-scored other items, under a budget.",
+        f"cost next to nothing: {'; '.join(doubt.SIGNALS[name] for name in doubt.DEFAULT)}. Candidates are the most "
+        f"doubtful of each user's {100 * _FIND.bottom_share:g} % lowest-scored clicks, and {_FIND.top_k} best-scored other "
+        "items, under a budget.",
         (r"d(u,i)=\operatorname{rank}\Big(\operatorname{mean}_{s}\,\operatorname{rank}\big(s(u,i)\big)\Big)",),
         "In this program, three seeds: the doubt tells dislikes with an AUC of .67 to .68, the averaged loss with .59 to .60, "
-        "the final one with .52 to .53; but the demo's popular misclicks with .62 to .64, where the averaged loss has .74. The "
-        "signals were chosen on the same data. In the prototype, dropping the most doubtful fifth unseen gave .325, and .327 when "
-        "a judge without any error looked at it first: a judge earns its cost when it sees many clicks and errs on less than about 30 %.",
+        "the final one with .52 to .53; but the demo's popular misclicks with .62 to .64, where the averaged loss has .74. "
+        "The signals were chosen on the same data. In the prototype, dropping the most doubtful fifth unseen gave .325, and "
+        ".327 when a judge without any error looked at it first: a judge earns its cost when it sees many clicks and errs on "
+        "less than about 30 %.",
     ),
     "judge": Part(
         "The judge's two views",
