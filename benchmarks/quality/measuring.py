@@ -1,11 +1,11 @@
 """One row for one seed, kept by the content of all that it depends on: a run that was stopped goes on where it was."""
 
+import ast
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +48,20 @@ class Measured:
 
 
 def code_digest(*modules: str) -> str:
-    """Of the code of these modules and packages of core."""
+    """Of what these modules and packages of core do: comments and docstrings do not count."""
     core = ROOT / "core"
     files = [file for name in modules for file in (*sorted(core.glob(f"{name}.py")), *sorted(core.glob(f"{name}/*.py")))]
-    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    return fingerprint(*(_deeds(file.read_text(encoding="utf-8")) for file in files))
+
+
+@lru_cache(maxsize=256)
+def _deeds(source: str) -> str:
+    """A module's syntax tree without the strings that stand alone."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(getattr(node, "body", None), list):
+            node.body = [one for one in node.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
+    return ast.dump(tree)
 
 
 def _modules(variant: Variant) -> list[str]:
@@ -169,5 +179,9 @@ def signals(home: Home, dataset: Dataset, seed: int, losses: dict[str, np.ndarra
 
 def _path(home: Home, job: Job) -> Path:
     variant = job.variant
-    parts = (job.case, variant.settings, variant.reference, variant.labels, job.seed, code_digest(*_modules(variant)))
+    if variant.reference:
+        settings = ReferenceSettings().model_dump() | ({"grid": ALS_GRID} if variant.reference == "als" else {})
+    else:
+        settings = TrainSettings.checked(**variant.settings).model_dump(exclude={"device", "trajectories"})
+    parts = (job.case, settings, variant.reference, variant.labels, job.seed, code_digest(*_modules(variant)))
     return home.path / "bench" / f"{job.case}-{fingerprint(*parts)}.npz"

@@ -16,7 +16,9 @@ POOL_BLOCK = 2_000_000
 
 @DENOISERS.register("llmhni")
 class LLMHNI(Perturbed, Drawn):
-    """The paper's parts, each with a switch; the presets `paper` and `default` (core.settings) set them.
+    """LLMHNI: hard negatives guided by texts, and a graph refined by a judge (Song, Chao, Liu, AAAI 2026).
+
+    Each part has a switch; the presets `paper` and `default` (core.settings) set them.
 
     Negatives (semantic relevance): `semantic` is the paper's rule, of some drawn from a user's pool of best-scored items the
     least text-relevant one; `dynamic` takes the best-scored of those drawn, after the `spared` most text-relevant are put back.
