@@ -4,16 +4,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import datasets, jobs, runs
+from core import datasets, jobs, pipeline, runs
 from core.artifacts import Home
 from core.records import Dataset, Label, LabelSet, Source
 from core.runs import State
 from core.store import Store
-from tests.pages.helpers import NAME, said, sound
+from tests.pages.helpers import NAME, carry_out, said, sound
 
 Open = Callable[..., AppTest]
 
@@ -172,6 +173,7 @@ def test_without_ollama_the_builtin_rater_is_offered(ready: Home, open_page: Ope
 
 
 def test_a_simulated_judge_is_called_a_simulation_everywhere(ready: Home, data: Dataset, open_page: Open) -> None:
+    carry_out(ready, "candidates", budget=90, encoder="tfidf")  # 30 at least that the built-in rater has not rated
     page = open_page("board")
     assert "simulation (no judge: known truth with planted errors)" in page.selectbox(key="judge_judge").options
     assert "judge_error" not in [field.key for field in page.number_input]
@@ -179,13 +181,20 @@ def test_a_simulated_judge_is_called_a_simulation_everywhere(ready: Home, data: 
     assert "A simulation for research" in said(page)
     assert "judge_url" not in [field.key for field in page.text_input]
     page.number_input(key="judge_error").set_value(0.0).run()
-    page.number_input(key="judge_limit").set_value(5).run()
     sound(page.button(key="judge_candidates").click().run())
-    assert finish(ready, "judge").result["asked"] == 10
-    rows = Store.open(ready).judgments(NAME)
-    row = rows[rows["judge"] == "simulated"].iloc[0]
-    words = said(open_page("pair", user=row["user_id"], item=row["item_id"]))
-    assert "simulation, not a judge" in words
+    assert finish(ready, "judge").result["asked"] == 180
+    labels = Store.open(ready).labels(data)
+    alone = np.flatnonzero(labels.source == Source.SIMULATED)
+    assert 30 <= len(alone) < 90  # what the built-in rater said of the others stands
+    ids = {"user": str(data.user_ids[labels.user[alone[0]]]), "item": str(data.item_ids[labels.item[alone[0]]])}
+    page = open_page("pair", **ids)
+    assert "simulation, not a judge" in said(page)
+    assert any("simulated judge (research)" in text.value for text in page.markdown)
+    page = open_page("board", source="simulated judge (research)")
+    assert f"{len(alone)} of {len(labels):,} pairs" in said(page)
+    assert {metric.label: metric.value for metric in page.metric}["Simulated judge"] == f"{len(alone)}"
+    pipeline.freeze(ready, NAME, annotator="ada")
+    assert (Store.open(ready).version(NAME, "v2")["source"] == "simulated").sum() == len(alone)
 
 
 def test_without_known_truth_no_simulation_is_offered(ready: Home, open_page: Open) -> None:
