@@ -178,6 +178,22 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
         st.dataframe(counts, hide_index=True, key="coverage")
 
 
+def doubt(data: Dataset) -> None:
+    """How well the doubt agrees with people so far."""
+    answered = state.answered(data)
+    if answered is None:
+        return
+    made = answered.calibration
+    if made.auc is None:
+        st.markdown(f":gray[How well the doubt agrees with people: {made.reason}.]")
+        return
+    text = f"Doubt and people: AUC {made.auc:.2f} by {answered.answers:,} answers"
+    about = "How often, of a noisy and a relevant click, the noisy one gets the higher chance; 0.5 is a coin"
+    st.markdown(f"**{text}** (cross-validated)  \n:gray[{about}]")
+    if answered.against:
+        widgets.note("People's answers do not bear the doubt out: among them the more doubtful clicks are not the noisier ones.")
+
+
 def matrix(table: pd.DataFrame) -> None:
     """Both views' ratings against each other."""
     counts = browse.agreement(table)
