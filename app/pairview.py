@@ -209,7 +209,7 @@ def doubt(data: Dataset, pair: Pair) -> None:
         "in the doubt": ["✓" if name in DEFAULT else "" for name in names],
         LESS: [100 * why.signals[name] for name in names],
     }
-    bar = st.column_config.ProgressColumn(LESS, format="%.0f%%", min_value=0, max_value=100)
+    bar = st.column_config.ProgressColumn(LESS, format="%.1f%%", min_value=0, max_value=100)
     st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={LESS: bar}, key="signals", height="content")
     st.caption("The doubt combines the signals with ✓; each of the others speaks for itself.")
 
