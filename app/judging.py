@@ -11,11 +11,12 @@ from app.palette import LABELS, SOURCES
 from core import browse, pipeline
 from core.encoders import ENCODERS
 from core.judges import JUDGES
+from core.labels import SIMULATED
 from core.records import Dataset, Interactions, Label, Rating, Source
 from core.runs import Run, State
 from core.settings import CandidateSettings, JudgeSettings
 
-BUILTIN, SIMULATED = "builtin", "simulated"
+BUILTIN = "builtin"
 JUDGE_WORDS = {
     BUILTIN: "built-in rater (no language model)",
     "ollama": "Ollama: a language model on your machine",
@@ -155,19 +156,16 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
     n = len(table)
     unjudged = int((table["label"] == Label.UNJUDGED).sum())
     by_source = {source: int((table["source"] == source).sum()) for source in Source if source != Source.NONE}
-    widgets.tiles(
-        [
-            ("Pairs asked about", f"{n:,}", "Candidates that were sent to a judge, and pairs that people decided about."),
-            ("With a label", f"{1 - unjudged / n:.0%}", f"{n - unjudged:,} of {n:,}."),
-            (
-                "Built-in rater",
-                f"{by_source[Source.BUILTIN]:,}",
-                "Labels given by the built-in rater, which is no language model, or by a simulation in its place.",
-            ),
-            ("Language model", f"{by_source[Source.LLM]:,}", "Labels given by a language model."),
-            ("People", f"{by_source[Source.HUMAN]:,}", "Labels given by people; they beat every judge."),
-        ]
-    )
+    numbers = [
+        ("Pairs asked about", f"{n:,}", "Candidates that were sent to a judge, and pairs that people decided about."),
+        ("With a label", f"{1 - unjudged / n:.0%}", f"{n - unjudged:,} of {n:,}."),
+        ("Built-in rater", f"{by_source[Source.BUILTIN]:,}", "Labels given by the built-in rater, which is no language model."),
+        ("Language model", f"{by_source[Source.LLM]:,}", "Labels given by a language model."),
+        ("People", f"{by_source[Source.HUMAN]:,}", "Labels given by people; they beat every judge."),
+    ]
+    if simulated := by_source[Source.SIMULATED]:
+        numbers.insert(2, ("Simulated judge", f"{simulated:,}", "Labels of a simulation, for research; any real rater beats it."))
+    widgets.tiles(numbers)
     counts = state.store().coverage(data.name)
     missing = int(counts["unjudged"].sum()) if len(counts) else 0
     if missing:
@@ -178,6 +176,22 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
         )
     with st.expander("Coverage by judge", icon=":material/table:"):
         st.dataframe(counts, hide_index=True, key="coverage")
+
+
+def doubt(data: Dataset) -> None:
+    """How well the doubt agrees with people so far."""
+    answered = state.answered(data)
+    if answered is None:
+        return
+    made = answered.calibration
+    if made.auc is None:
+        st.markdown(f":gray[How well the doubt agrees with people: {made.reason}.]")
+        return
+    text = f"Doubt and people: AUC {made.auc:.2f} by {answered.answers:,} answers"
+    about = "How often, of a noisy and a relevant click, the noisy one gets the higher chance; 0.5 is a coin"
+    st.markdown(f"**{text}** (cross-validated)  \n:gray[{about}]")
+    if answered.against:
+        widgets.note("People's answers do not bear the doubt out: among them the more doubtful clicks are not the noisier ones.")
 
 
 def matrix(table: pd.DataFrame) -> None:
@@ -220,7 +234,7 @@ def pairs(data: Dataset, table: pd.DataFrame) -> None:
         by_word = {LABELS[label].word: label for label in present}
         label = st.selectbox("Label", ["all", *by_word], key="label", bind="query-params", width=190)
         sources = {SOURCES[Source(code)]: code for code in sorted(table["source"].unique())}
-        source = st.selectbox("Given by", ["all", *sources], key="source", bind="query-params", width=180)
+        source = st.selectbox("Given by", ["all", *sources], key="source", bind="query-params", width=220)
         views = st.selectbox("Views", list(AGREEMENT.values()), key="views", bind="query-params", width=180)
         find_text = st.text_input(
             "Find", key="find", bind="query-params", type="search", placeholder="user, item, title", width=240

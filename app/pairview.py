@@ -1,4 +1,4 @@
-"""What the Pair page shows: the two sides, the judge's two views, and the course of the loss."""
+"""What the Pair page shows: the two sides, the judge's two views, the doubt, and the course of the loss."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import streamlit as st
 
 from app import charts, navigation, pairlist, state, widgets, words
 from app.palette import LABELS
-from core import browse, dynamics
+from core import browse, candidates, dynamics
+from core.doubt import DEFAULT, SIGNALS
 from core.records import VIEWS, Dataset, Interactions, Label, LabelSet
 
 WHERE = {
@@ -18,6 +19,8 @@ WHERE = {
     "test": "observed, held out for the test",
     "": "not observed",
 }
+
+LESS = "candidate clicks with less of it"
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,38 @@ def _view(view: str, row: pd.Series | None) -> None:
             st.code(message.get("content", ""), language=None, wrap_lines=True)
         st.caption(f"answer · prompt version {widgets.plain(row['prompt_version'])} · {row['seconds']:.1f} s")
         st.code(row["raw"], language=None, wrap_lines=True)
+
+
+def doubt(data: Dataset, pair: Pair) -> None:
+    """How doubtful a click is without any judge, by which signals, and what people's answers make of that."""
+    if not pair.observed:
+        return
+    widgets.section("Why it is doubted")
+    found = state.candidates(data)
+    if found is None:
+        st.markdown(":gray[There are no candidates of these data yet, and so no doubt.]")
+        return
+    why = candidates.why(found, pair.user, pair.item)
+    if why is None:
+        st.markdown(":gray[It is not among the clicks that the newest candidates doubt.]")
+        return
+    answered = state.answered(data)
+    chances = answered.calibration.probability
+    share = int(100 * why.doubt)
+    st.markdown(f"**More doubtful than {share}% of the training clicks**, by signals that no judge and no person has part in.")
+    if chances is None:
+        st.caption(f"How likely it is noisy, by people's answers: {answered.calibration.reason}.")
+    else:
+        st.markdown(f"By {answered.answers:,} answers: **{words.chance(float(chances[why.place]))} likely noisy**.")
+    names = sorted(why.signals, key=lambda name: (name not in DEFAULT, -why.signals[name]))
+    rows = {
+        "signal": [SIGNALS[name] for name in names],
+        "in the doubt": ["✓" if name in DEFAULT else "" for name in names],
+        LESS: [100 * why.signals[name] for name in names],
+    }
+    bar = st.column_config.ProgressColumn(LESS, format="%.1f%%", min_value=0, max_value=100)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={LESS: bar}, key="signals", height="content")
+    st.caption("The doubt combines the signals with ✓; each of the others speaks for itself.")
 
 
 def loss(data: Dataset, pair: Pair, run: str | None) -> None:

@@ -50,6 +50,7 @@ LABELS: dict[Label, Look] = {
 SOURCES: dict[Source, str] = {
     Source.NONE: "nobody",
     Source.MODEL: "the model",
+    Source.SIMULATED: "simulated judge (research)",
     Source.BUILTIN: "built-in rater",
     Source.LLM: "language model",
     Source.HUMAN: "a person",

@@ -14,14 +14,16 @@ import pandas as pd
 import streamlit as st
 
 from core import browse, compare, datasets, dynamics, judges, pipeline, runs
+from core import candidates as candidate_rules
 from core import labels as label_rules
 from core.artifacts import ROOT, Home, read_json
+from core.candidates import Answered
 from core.compare import Comparison
 from core.datasets import DatasetInfo, Draft, Peek
 from core.datasets.health import Check
 from core.datasets.health import health as health_checks
 from core.judges import Health
-from core.records import Dataset, Embeddings, Interactions, LabelSet
+from core.records import Candidates, Dataset, Embeddings, Interactions, LabelSet
 from core.runs import Run, State
 from core.settings import ImportSettings, JudgeSettings
 from core.store import Store
@@ -258,6 +260,30 @@ def newest_version(data: Dataset) -> tuple[str | None, int]:
         return None, len(now)
     version = versions["version"].iloc[0]
     return version, browse.changed(store().version(data.name, version), now)
+
+
+def candidates(data: Dataset) -> Candidates | None:
+    """The newest candidates; None while there are none of this import of the dataset."""
+    newest = candidate_rules.newest(home(), data.name)
+    return _candidates(data, newest) if newest else None
+
+
+@per_dataset
+def _candidates(data: Dataset, identifier: str) -> Candidates | None:
+    found, about = candidate_rules.load(home(), data, identifier)
+    return found if about["dataset_fingerprint"] == data.fingerprint else None
+
+
+def answered(data: Dataset) -> Answered | None:
+    """What people's answers make of the doubt of the newest candidates; None while there are none."""
+    newest = candidate_rules.newest(home(), data.name)
+    return _answered(data, newest) if newest else None
+
+
+@per_revision
+def _answered(data: Dataset, identifier: str) -> Answered | None:
+    found = _candidates(data, identifier)
+    return None if found is None else candidate_rules.answered(found, labels(data), data.n_items)
 
 
 def versions(name: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Times, durations and runs, as people say them."""
+"""Times, durations, chances and runs, as people say them."""
 
 import time
 from datetime import datetime
@@ -22,6 +22,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def chance(share: float) -> str:
+    """A probability, never said to be certain."""
+    return "under 1%" if share < 0.01 else "over 99%" if share > 0.99 else f"{share:.0%}"
 
 
 def run_label(run: Run) -> str:

@@ -149,5 +149,10 @@ class MF(_Module):
 @torch.no_grad()
 def embeddings(backbone: Backbone, graph: Graph) -> Embeddings:
     """The vectors that a backbone gives on a graph, as numpy."""
-    vectors = backbone(graph).cpu().numpy()
-    return Embeddings(np.ascontiguousarray(vectors[: graph.n_users]), np.ascontiguousarray(vectors[graph.n_users :]))
+    return as_embeddings(backbone(graph), graph.n_users)
+
+
+def as_embeddings(vectors: torch.Tensor, n_users: int) -> Embeddings:
+    """Stacked vectors (n_users + n_items, any) as numpy."""
+    rows = vectors.detach().cpu().numpy()
+    return Embeddings(np.ascontiguousarray(rows[:n_users]), np.ascontiguousarray(rows[n_users:]))

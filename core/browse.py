@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from core import dynamics
+from core import labels as label_rules
 from core.records import VIEWS, Columns, Dataset, Label, LabelSet, Rating, Source
 
 SPLITS = ("train", "valid", "test")
@@ -130,8 +131,8 @@ def pair_table(dataset: Dataset, labels: LabelSet, judgments: pd.DataFrame) -> p
 
 
 def ratings(judgments: pd.DataFrame) -> pd.DataFrame:
-    """One line per pair: the ratings of one rater, never mixed: with both views before one, an LLM before the built-in, then
-    the newest. Columns user_id, item_id, "user view", "item view" ("" where missing), rater, is_llm."""
+    """One line per pair: the ratings of one rater, never mixed: with both views before one, then the better source, then the
+    newest. Columns user_id, item_id, "user view", "item view" ("" where missing), rater, is_llm."""
     rater = ["judge", "model", "digest", "prompt_version"]
     pair = ["user_id", "item_id"]
     columns = [*pair, *(f"{view} view" for view in VIEWS), "rater", "is_llm"]
@@ -141,7 +142,8 @@ def ratings(judgments: pd.DataFrame) -> pd.DataFrame:
     wide = wide.reindex(columns=list(VIEWS)).rename(columns={view: f"{view} view" for view in VIEWS})
     asked = judgments.groupby([*pair, *rater, "is_llm"])["at"].max().rename("_at")
     wide = wide.assign(_both=wide.notna().sum(axis=1)).join(asked).reset_index()
-    wide = wide.sort_values(["_both", "is_llm", "_at"], kind="stable").drop_duplicates(pair, keep="last")
+    wide["_source"] = label_rules.sources(wide)
+    wide = wide.sort_values(["_both", "_source", "_at"], kind="stable").drop_duplicates(pair, keep="last")
     wide["rater"] = np.where(wide["is_llm"], wide["model"], wide["judge"])
     return wide[columns].fillna("").reset_index(drop=True)
 

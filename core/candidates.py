@@ -1,7 +1,9 @@
 """Which pairs are doubtful enough to ask about: clicks that the model finds unlikely, and unseen items that it finds likely."""
 
+import dataclasses
 import secrets
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ import pandas as pd
 from core import doubt as doubts
 from core import dynamics, labels, semantic
 from core.artifacts import Home, atomic, read_json, write_json
+from core.doubt import Calibration
 from core.errors import NotFoundError
-from core.records import Candidates, Dataset, Embeddings, Interactions, Signals
+from core.records import Candidates, Dataset, Embeddings, Interactions, Label, LabelSet, Signals, Source
 from core.settings import CandidateSettings
 
 BLOCK_SCORES = 8_000_000
@@ -21,6 +24,24 @@ BLOCK_SCORES = 8_000_000
 NUMBERS = ("score", "loss", "semantic", "doubt")
 SIGNAL = "signal_"
 """What a signal's column is called in the file, with its name."""
+
+
+@dataclass(frozen=True)
+class Why:
+    """What is known of the doubt of one click."""
+
+    place: int  # in the candidates
+    doubt: float  # share of all training clicks that are less doubtful, (0, 1)
+    signals: dict[str, float]  # share [0, 1] of the candidate clicks that have less of the signal; where it says something
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What people's answers about candidate clicks make of the doubt."""
+
+    calibration: Calibration  # `probability` is float32 (n,) of all candidates, NaN where there is no doubt
+    answers: int  # yes or no
+    against: bool = False  # by the answers the more doubtful clicks are the less noisy ones
 
 
 def find(
@@ -88,6 +109,38 @@ def save(home: Home, dataset: Dataset, found: Candidates, settings: CandidateSet
     }
     write_json(folder / f"{identifier}.json", info | about)
     return identifier
+
+
+def why(found: Candidates, user: int, item: int) -> Why | None:
+    """Why this click is doubted; None unless it is among the candidates' clicks, with a doubt."""
+    at = np.flatnonzero(_doubted(found) & (found.user == user) & (found.item == item))
+    if not len(at):
+        return None
+    place, shares = int(at[0]), {}
+    for name, column in ({} if found.signals is None else found.signals.named()).items():
+        own, others = column[place], column[found.observed & ~np.isnan(column)]
+        if not np.isnan(own):
+            shares[name] = float((others < own).mean())
+    return Why(place, float(found.doubt[place]), shares)
+
+
+def answered(found: Candidates, known: LabelSet, n_items: int) -> Answered:
+    """The candidates' doubt calibrated by what people said of its clicks; `known` are the labels as they stand."""
+    clicks, people = _doubted(found), known.where(known.source == Source.HUMAN)
+    doubt = found.doubt[clicks]
+    label = dynamics.codes_of(found.where(clicks), people.user, people.item, people.label, n_items)
+    decided = np.isin(label, (Label.HARD_POSITIVE, Label.NOISY_POSITIVE))
+    made = doubts.calibrate(doubt, decided, label == Label.NOISY_POSITIVE)
+    answers = int(decided.sum())
+    if made.probability is None:
+        return Answered(made, answers)
+    against = made.probability[doubt.argmax()] < made.probability[doubt.argmin()]
+    return Answered(dataclasses.replace(made, probability=_spread(made.probability, clicks)), answers, bool(against))
+
+
+def newest(home: Home, dataset_name: str) -> str | None:
+    """The id of the newest candidates; None while there are none."""
+    return max((path.stem for path in _folder(home, dataset_name).glob("*.json")), default=None)
 
 
 def load(home: Home, dataset: Dataset, identifier: str | None = None) -> tuple[Candidates, dict[str, Any]]:
@@ -194,8 +247,13 @@ def _rank_within(group: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.
     return rank, sizes[group]
 
 
-def _spread(values: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """The observed pairs' values at their places among all (n,), NaN at the others: float32 (n,)."""
-    spread = np.full(len(observed), np.nan, np.float32)
-    spread[observed] = values
+def _spread(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The values of the pairs in the mask (n,) at their places among all, NaN at the others: float32 (n,)."""
+    spread = np.full(len(mask), np.nan, np.float32)
+    spread[mask] = values
     return spread
+
+
+def _doubted(found: Candidates) -> np.ndarray:
+    """Which candidates are clicks with a doubt: bool (n,)."""
+    return found.observed & ~np.isnan(found.doubt)

@@ -1,7 +1,8 @@
 """From answers to labels: the one place that says who beats whom and what an answer means for a pair.
 
 A judge or a person only answers "is this item relevant to this user?". What that makes of the pair follows from
-whether it was observed (`label_of`); a human beats a language model, which beats the built-in rater (`resolve`).
+whether it was observed (`label_of`); a human beats a language model, which beats the built-in rater, which beats a simulation
+(`resolve`).
 """
 
 import logging
@@ -20,6 +21,8 @@ SOURCES_BY_WORD = {source.name.lower(): source for source in Source}
 PAIR = ["user_id", "item_id"]
 UNKNOWN, HELD_OUT = -1, -2
 RATER = ["judge", "model", "digest", "prompt_version"]
+SIMULATED = "simulated"
+"""The judge whose answers are those of a simulation."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def resolve(dataset: Dataset, judgments: pd.DataFrame, decisions: pd.DataFrame) 
     - A rater's two views of one questioning (`asked_at`) make one opinion: both High is relevant, anything else is not.
       A missing view is no opinion: the pair is UNJUDGED unless another opinion is complete. Views of different raters, or
       of questionings with different texts, are never combined.
-    - Of several opinions an LLM's beats the built-in rater's, then the newest one counts.
+    - Of several opinions an LLM's beats the built-in rater's, and that one a simulated judge's; then the newest one counts.
     - Pairs observed in valid or test get no label, whoever asked: an edge or a hard negative made from them would carry
       the answer of the evaluation into the training. Pairs with unknown ids get none either. Both are counted by
       `left_out` and logged.
@@ -73,6 +76,12 @@ def resolve(dataset: Dataset, judgments: pd.DataFrame, decisions: pd.DataFrame) 
     label[source == Source.NONE] = Label.UNJUDGED
     label[unsure] = Label.UNSURE
     return LabelSet((codes // n_items).astype(np.int32), (codes % n_items).astype(np.int32), observed, label, source)
+
+
+def sources(judgments: pd.DataFrame) -> np.ndarray:
+    """Who gave each judgment, by its `judge` and `is_llm`: int8 (n,) Source."""
+    rater = np.where(judgments["is_llm"].fillna(False).astype(bool), Source.LLM, Source.BUILTIN)
+    return np.where(judgments["judge"] == SIMULATED, Source.SIMULATED, rater).astype(np.int8)
 
 
 def left_out(dataset: Dataset, pairs: pd.DataFrame) -> LeftOut:
@@ -169,7 +178,7 @@ def _opinions(judgments: pd.DataFrame, codes: np.ndarray) -> tuple[np.ndarray, n
         code=codes,
         answered=judgments["rating"].isin([rating.value for rating in Rating]),
         high=judgments["rating"] == Rating.HIGH.value,
-        source=np.where(judgments["is_llm"].fillna(False).astype(bool), Source.LLM, Source.BUILTIN).astype(np.int8),
+        source=sources(judgments),
     )
     rows = rows[codes >= 0].sort_values("asked_at", kind="stable")
     rows["rater"] = rows.groupby(RATER, dropna=False, sort=False).ngroup()

@@ -30,13 +30,14 @@ class Label(IntEnum):
 
 
 class Source(IntEnum):
-    """Who gave a label; the higher beats the lower."""
+    """Who gave a label; the higher beats the lower. What is kept is the word, never the number."""
 
     NONE = 0
     MODEL = 1
-    BUILTIN = 2
-    LLM = 3
-    HUMAN = 4
+    SIMULATED = 2  # a simulation of a judge, for research: whoever really rates beats it
+    BUILTIN = 3
+    LLM = 4
+    HUMAN = 5
 
 
 class Rating(StrEnum):

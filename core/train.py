@@ -18,7 +18,7 @@ from torch import nn
 
 from core import losses, metrics
 from core.artifacts import atomic
-from core.backbones import BACKBONES, Backbone, embeddings
+from core.backbones import BACKBONES, Backbone, as_embeddings
 from core.denoisers import DENOISERS, Batch, Denoiser
 from core.errors import RunError, SettingsError
 from core.evaluate import evaluate
@@ -276,8 +276,12 @@ class _Loop:
             state.misses += 1
         return means
 
+    @torch.no_grad()
+    def _vectors(self) -> Embeddings:
+        return as_embeddings(self.denoiser.inferred(self.backbone), self.n_users)
+
     def _report(self) -> Report:
-        vectors = embeddings(self.backbone, self.denoiser.inference_graph())
+        vectors = self._vectors()
         if _collapsed(vectors):
             raise RunError(
                 f"By epoch {self.state.epoch} all items had come to score alike: the vectors have collapsed.",
@@ -289,7 +293,7 @@ class _Loop:
         """The best epoch's vectors; the newest when none has been evaluated yet."""
         if self.state.best:
             self.learned.load_state_dict(self.state.best)
-        vectors = embeddings(self.backbone, self.denoiser.inference_graph())
+        vectors = self._vectors()
         scorer = vectors if stopped else self._blended(vectors)
         return Fit(
             vectors,

@@ -25,6 +25,7 @@ if not len(table):
     )
 else:
     judging.coverage(data, table)
+    judging.doubt(data)
     left, right = st.columns([2, 3], gap="medium")
     with left:
         judging.matrix(table)

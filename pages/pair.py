@@ -21,9 +21,10 @@ with right:
     pairview.item_card(data, pair)
 
 if hidden:
-    widgets.note("Blind: the judge's views and the loss are shown once you have decided.", ":material/visibility_off:")
+    widgets.note("Blind: the judge's views, the doubt and the loss are shown once you have decided.", ":material/visibility_off:")
 else:
     pairview.views(data, pair)
+    pairview.doubt(data, pair)
     pairview.loss(data, pair, state.run_id())
 deciding.timeline(data, pair)
 loop.show_next("pair", data)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from core import browse
-from core.records import Dataset, Interactions, Label, LabelSet, Source
+from core.records import VIEWS, Dataset, Interactions, Label, LabelSet, Source
 
 N_USERS, N_ITEMS = 4, 5
 TRAIN = [(0, 0), (0, 1), (1, 1), (2, 3), (2, 0)]
@@ -119,6 +119,13 @@ def test_ratings_of_different_raters_are_never_mixed() -> None:
     assert found.loc[("u2", "i3"), ["user view", "item view", "rater"]].tolist() == ["High", "Mid", "llama"]
     assert found.loc[("u3", "i3"), ["user view", "item view"]].tolist() == ["", "High"]
     assert len(browse.ratings(pd.DataFrame(columns=list(answers[0])))) == 0
+
+
+def test_ratings_of_a_simulation_stand_behind_those_of_any_real_rater() -> None:
+    rated = [judgment("u0", "i1", view, "High", at=1) for view in VIEWS]
+    simulated = [judgment("u0", "i1", view, "Low", at=2) | {"judge": "simulated"} for view in VIEWS]
+    assert browse.ratings(pd.DataFrame(rated + simulated))["rater"].tolist() == ["builtin"]
+    assert browse.ratings(pd.DataFrame(simulated))["rater"].tolist() == ["simulated"]
 
 
 def test_examined_pairs_with_their_ratings(data: Dataset, labels: LabelSet) -> None:

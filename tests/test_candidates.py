@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core import candidates, doubt, dynamics
 from core.artifacts import Home
 from core.errors import NotFoundError
-from core.records import Candidates, Dataset, Embeddings, Interactions
+from core.records import Candidates, Dataset, Embeddings, Interactions, Label, LabelSet, Signals, Source
 from core.settings import CandidateSettings
 from tests.judging_fixtures import catalogue, pairs
 
@@ -146,12 +146,56 @@ def test_candidates_follow_the_dataset(home: Home) -> None:
     assert as_set(now) == {pair for pair in as_set(found) if pair != moved and pair[0] != 7}
 
 
+def few(n: int, **signals: list[float]) -> Candidates:
+    """Clicks of user 0 on items 0 ... n-1, the last the most doubtful, and one pair that is no click."""
+    user, item = np.zeros(n + 1, np.int32), np.arange(n + 1, dtype=np.int32)
+    nothing = np.zeros(n + 1, np.float32)
+    doubts = np.append((np.arange(n) + 0.5) / n, np.nan).astype(np.float32)
+    columns = {name: np.array([*values, np.nan], np.float32) for name, values in signals.items()}
+    made = Signals(user, item, **columns)
+    return Candidates(user, item, np.arange(n + 1) < n, nothing, nothing, nothing, doubts, made)
+
+
+def test_why_a_click_is_doubted_by_hand() -> None:
+    found = few(4, rank=[0.1, 0.2, 0.3, 0.4], taste=[5, 5, 5, np.nan], text=[np.nan, 2, np.nan, 1])
+    assert candidates.why(found, 0, 2) == candidates.Why(2, 0.625, {"rank": 0.5, "taste": 0.0})
+    assert candidates.why(found, 0, 3) == candidates.Why(3, 0.875, {"rank": 0.75, "text": 0.0})
+    assert candidates.why(found, 0, 1).signals["text"] == 0.5
+    assert candidates.why(found, 0, 4) is None  # no click
+    assert candidates.why(found, 1, 2) is None
+    undoubted = dataclasses.replace(found, doubt=np.full(5, np.nan, np.float32), signals=None)
+    assert candidates.why(undoubted, 0, 2) is None
+
+
+def labelled(label: np.ndarray, source: int) -> LabelSet:
+    n = len(label)
+    user, item = np.zeros(n, np.int32), np.arange(n, dtype=np.int32)
+    return LabelSet(user, item, np.ones(n, bool), label.astype(np.int8), np.full(n, source, np.int8))
+
+
+def test_only_what_people_said_of_clicks_calibrates_the_doubt() -> None:
+    found = few(100)
+    label = np.where(np.arange(100) < 50, Label.HARD_POSITIVE, Label.NOISY_POSITIVE)
+    label[[3, 97]] = Label.UNSURE
+    made = candidates.answered(found, labelled(label, Source.HUMAN), 101)
+    assert (made.answers, made.against) == (98, False)
+    assert made.calibration.auc == 1
+    assert np.isnan(made.calibration.probability).tolist() == [False] * 100 + [True]
+    assert (np.diff(made.calibration.probability[:100]) >= 0).all()
+    judged = candidates.answered(found, labelled(label, Source.LLM), 101)
+    assert (judged.answers, judged.calibration.probability) == (0, None)
+    assert judged.calibration.reason == "not enough labels yet: 0 of 30 noisy clicks"
+    assert candidates.answered(found, labelled(label[::-1], Source.HUMAN), 101).against
+
+
 def test_nothing_found_yet(home: Home) -> None:
+    assert candidates.newest(home, "shop") is None
     with pytest.raises(NotFoundError, match="no candidates yet"):
         candidates.load(home, catalogue())
     shop = catalogue()
     known = candidates.save(
         home, shop, candidates.find(shop, model(shop), None, None, CandidateSettings()), CandidateSettings(), "r"
     )
+    assert candidates.newest(home, shop.name) == known
     with pytest.raises(NotFoundError, match=known):
         candidates.load(home, shop, "other")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core import losses, train
-from core.backbones import BACKBONES
+from core.backbones import BACKBONES, embeddings
 from core.denoisers import Batch, Denoiser
 from core.records import Embeddings, Label, LabelSet, Source
 from tests.denoiser_fixtures import backbone_of, first_batch, make, run, same
@@ -196,7 +196,7 @@ def rows_on(planted, made: Denoiser, fit: train.Fit) -> tuple[np.ndarray, np.nda
     """The vectors of a training's parameters on a denoiser's graph."""
     model = backbone_of(planted, made)
     model.load_state_dict(fit.parameters)
-    vectors = train.embeddings(model, made.inference_graph())
+    vectors = embeddings(model, made.inference_graph())
     return vectors.user, vectors.item
 
 

@@ -386,7 +386,7 @@ class TestSimulated:
             ("u1", "i3"): "missed positive",
             ("u1", "i4"): "hard negative",
         }
-        assert set(found["source"]) == {"builtin"}
+        assert set(found["source"]) == {"simulated"}
         assert not rows["is_llm"].any()
         assert rows["model"].str.startswith("simulation, not a judge").all()
         assert rows["analysis"].str.contains("Simulated, not judged.* wrong on 0 % of pairs").all()

@@ -28,8 +28,8 @@ def judged(*rows: tuple) -> pd.DataFrame:
     full = [(*row, *("llm", 0.0)[len(row) - 3 :]) for row in rows]
     frame = pd.DataFrame(full, columns=["pair", "view", "rating", "model", "asked_at"])
     ids = {"user_id": [f"u{u}" for u, _ in frame["pair"]], "item_id": [f"i{i}" for _, i in frame["pair"]]}
-    is_llm = frame["model"] != "builtin"
-    return frame.assign(**ids, is_llm=is_llm, judge=np.where(is_llm, "ollama", "builtin"), digest="d", prompt_version="1")
+    is_llm = ~frame["model"].isin(["builtin", "simulated"])
+    return frame.assign(**ids, is_llm=is_llm, judge=frame["model"].mask(is_llm, "ollama"), digest="d", prompt_version="1")
 
 
 def decided(*rows: tuple[tuple[int, int], str]) -> pd.DataFrame:
@@ -94,6 +94,16 @@ def test_an_llm_beats_the_built_in_rater_however_old_it_is(shop: Dataset) -> Non
     assert resolved(shop, judged(*rows), decided())[OBSERVED] == (Label.HARD_POSITIVE, Source.LLM)
 
 
+def test_every_real_rater_beats_a_simulation_however_new_it_is(shop: Dataset) -> None:
+    rows = both(OBSERVED, "High", "simulated", 3.0)
+    assert resolved(shop, judged(*rows), decided())[OBSERVED] == (Label.HARD_POSITIVE, Source.SIMULATED)
+    rows += both(OBSERVED, "Low", "builtin", 2.0)
+    assert resolved(shop, judged(*rows), decided())[OBSERVED] == (Label.NOISY_POSITIVE, Source.BUILTIN)
+    rows += both(OBSERVED, "High", "llm", 1.0)
+    assert resolved(shop, judged(*rows), decided())[OBSERVED] == (Label.HARD_POSITIVE, Source.LLM)
+    assert resolved(shop, judged(*rows), decided((OBSERVED, "no")))[OBSERVED] == (Label.NOISY_POSITIVE, Source.HUMAN)
+
+
 def test_an_llm_without_a_complete_answer_beats_nobody(shop: Dataset) -> None:
     rows = [(OBSERVED, "user", "High", "llm", 2.0), *both(OBSERVED, "Low", "builtin", 1.0)]
     assert resolved(shop, judged(*rows), decided())[OBSERVED] == (Label.NOISY_POSITIVE, Source.BUILTIN)
@@ -132,7 +142,7 @@ ANSWER = st.tuples(st.sampled_from([OBSERVED, UNOBSERVED]), st.sampled_from(["ye
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.tuples(ROW, st.sampled_from(["a", "bb", "builtin"]), st.sampled_from([1.0, 2.0])), max_size=14).map(
+    st.lists(st.tuples(ROW, st.sampled_from(["a", "bb", "builtin", "simulated"]), st.sampled_from([1.0, 2.0])), max_size=14).map(
         lambda rows: [(*row, who, at + 0.1 * len(who)) for row, who, at in rows]  # no two raters are asked at one moment
     ),
     st.lists(ANSWER, max_size=3),
@@ -157,7 +167,7 @@ def by_hand(shop: Dataset, rows: list[tuple], answers: list[tuple]) -> dict[tupl
         for who, asked in {row[3:] for row in rows if row[0] == pair}:
             newest = {row[1]: row for row in rows if row[0] == pair and row[3:] == (who, asked)}
             if {view for view, row in newest.items() if row[2]} == set(VIEWS):
-                source = Source.BUILTIN if who == "builtin" else Source.LLM
+                source = {"builtin": Source.BUILTIN, "simulated": Source.SIMULATED}.get(who, Source.LLM)
                 opinion = (source, asked, all(row[2] == "High" for row in newest.values()))
                 best = max(best or opinion, opinion)
         found[pair] = (labels.label_of(best[2], pair in train), best[0]) if best else (Label.UNJUDGED, Source.NONE)
@@ -185,6 +195,15 @@ def test_a_frozen_answer_follows_the_dataset(shop: Dataset) -> None:
     fields = {name: getattr(shop, name) for name in shop.__dataclass_fields__}
     assert labels.from_frame(Dataset(**fields | {"train": now}), frame).label.tolist() == [Label.HARD_POSITIVE]
     assert len(labels.from_frame(Dataset(**fields | {"test": pairs(UNOBSERVED)}), frame)) == 0
+
+
+def test_sources_are_kept_as_words_that_older_versions_know(shop: Dataset) -> None:
+    """Versions from before there were simulations of their own say "builtin" of both."""
+    words = ["none", "model", "simulated", "builtin", "llm", "human"]
+    assert [source.name.lower() for source in Source] == words
+    for source in Source:
+        pair = {"user_id": ["u0"], "item_id": ["i10"], "observed": [True], "label": ["noisy positive"]}
+        assert labels.from_frame(shop, pd.DataFrame(pair | {"source": [source.name.lower()]})).source.tolist() == [source]
 
 
 def test_known_pair(shop: Dataset) -> None:

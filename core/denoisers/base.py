@@ -104,6 +104,10 @@ class Denoiser(nn.Module):
         layers = backbone.layers(on)
         return Forward(layers, backbone.combine(layers))
 
+    def inferred(self, backbone: Backbone) -> torch.Tensor:
+        """The final vectors, and those judged on valid: (n_users + n_items, any)."""
+        return backbone(self.inference_graph())
+
     def negatives(self) -> np.ndarray:
         """Negative items for each of `positives`, drawn before the epoch: int32 (n,) or (n, m) to `pick` from.
 

@@ -60,7 +60,11 @@ def perturbation(rng: np.random.Generator, length: float) -> Callable[[torch.Ten
 
 def noisy_layers(backbone: Backbone, on: Graph, rng: np.random.Generator, length: float) -> list[torch.Tensor]:
     """The layers of a pass with noise in each; the table, which has none, is left out as in SELFRec's code."""
-    layers = backbone.layers(on, perturbation(rng, length))
+    return without_table(backbone.layers(on, perturbation(rng, length)))
+
+
+def without_table(layers: list[torch.Tensor]) -> list[torch.Tensor]:
+    """All layers but the first, which is the table; all of them when there is no other."""
     return layers[1:] or layers
 
 
@@ -104,7 +108,8 @@ class SimGCL(_Weighted):
 class Perturbed(Denoiser):
     """Base of those with one noisy pass for everything: its vectors are contrasted with its own first layer (XSimGCL).
 
-    The final vectors have the table beside the layers, which measured no worse and keeps inference the same everywhere.
+    The final vectors leave the table out as the pass does. With it, vectors that nobody trained for their length take part:
+    on MovieLens-100K they outweigh the layers (R@20 .29 on valid, against .31 without contrast).
     """
 
     def forward(self, backbone: Backbone, on: Graph) -> Forward:
@@ -112,6 +117,11 @@ class Perturbed(Denoiser):
             return super().forward(backbone, on)
         layers = noisy_layers(backbone, on, self.rng("view"), self.settings.perturbation)
         return Forward(layers, backbone.combine(layers))
+
+    def inferred(self, backbone: Backbone) -> torch.Tensor:
+        if not self.contrast_weight:
+            return super().inferred(backbone)
+        return backbone.combine(without_table(backbone.layers(self.inference_graph())))
 
     def terms(self, batch: Batch, backbone: Backbone) -> dict[str, torch.Tensor]:
         terms = super().terms(batch, backbone)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from core.errors import Fatal
 from core.judges.base import Health, Reply, Request
+from core.labels import SIMULATED
 from core.prompts import Prompt
 from core.records import Candidates, Dataset, Interactions, Label, Rating, fingerprint
 from core.settings import JudgeSettings
@@ -53,7 +54,7 @@ def _mistaken(dataset: Dataset, user: np.ndarray, item: np.ndarray, error: float
 class SimulatedJudge:
     """Answers both views alike, High or Low; all that an answer rests on is in its prompt."""
 
-    name = "simulated"
+    name = SIMULATED
     is_llm = False
     version = "1"
 

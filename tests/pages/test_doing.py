@@ -5,17 +5,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import datasets, jobs, runs
+from app import pairview
+from core import candidates, datasets, doubt, jobs, pipeline, runs
 from core.__main__ import run
 from core.artifacts import Home
 from core.records import Dataset, Label, LabelSet, Source
 from core.runs import State
 from core.store import Store
-from tests.pages.helpers import NAME, said, sound
+from tests.pages.helpers import NAME, carry_out, said, sound
 
 Open = Callable[..., AppTest]
 
@@ -77,6 +79,56 @@ def test_blind_hides_the_judge_until_decided(ready: Home, data: Dataset, open_pa
     press(page, "no", pair)
     assert "The judge's two views" in said(page)
     assert not Store.open(ready).decisions(NAME, *pair)[0].saw_judge
+
+
+def click(data: Dataset, user: int, item: int) -> dict[str, str]:
+    return {"user": str(data.user_ids[user]), "item": str(data.item_ids[item])}
+
+
+def test_why_a_click_is_doubted_and_blind_hides_it(ready: Home, data: Dataset, open_page: Open) -> None:
+    found, _ = candidates.load(ready, data)
+    row = int(np.nanargmax(found.doubt))
+    page = open_page("pair", **click(data, found.user[row], found.item[row]))
+    assert f"More doubtful than {int(100 * found.doubt[row])}% of the training clicks" in said(page)
+    assert "people's answers: not enough labels yet: 0 of 30 noisy clicks" in said(page)
+    assert "likely noisy" not in said(page).replace("How likely it is noisy", "")
+    [table] = [frame.value for frame in page.dataframe if "in the doubt" in frame.value]
+    shares = dict(zip(table["signal"], table[pairview.LESS], strict=True))
+    assert len(shares) == len(found.signals.named())
+    ranks = found.signals.rank[found.observed]
+    assert shares[doubt.SIGNALS["rank"]] == pytest.approx(100 * (ranks < found.signals.rank[row]).mean())
+    assert set(table["signal"][table["in the doubt"] == "✓"]) == {doubt.SIGNALS[name] for name in doubt.DEFAULT}
+    page.toggle(key="blind").set_value(True).run()
+    assert "doubtful" not in said(sound(page))
+
+
+def test_a_click_that_is_no_candidate_has_one_sentence(ready: Home, data: Dataset, open_page: Open) -> None:
+    found, _ = candidates.load(ready, data)
+    rest = data.train.where(~np.isin(data.train.codes(data.n_items), found.codes(data.n_items)))
+    words = said(open_page("pair", **click(data, rest.user[0], rest.item[0])))
+    assert "not among the clicks that the newest candidates doubt" in words
+    assert "More doubtful" not in words
+    row = int(np.flatnonzero(~found.observed)[0])
+    assert "Why it is doubted" not in said(open_page("pair", **click(data, found.user[row], found.item[row])))
+
+
+def test_sixty_answers_calibrate_the_doubt(ready: Home, data: Dataset, open_page: Open) -> None:
+    assert "How well the doubt agrees with people: not enough labels yet: 0 of 30 noisy clicks" in said(open_page("board"))
+    carry_out(ready, "candidates", budget=120, encoder="tfidf", positive_share=1.0)
+    found, _ = candidates.load(ready, data)
+    order = np.argsort(-found.doubt[found.observed])
+    pairs = list(zip(data.user_ids[found.user[order]], data.item_ids[found.item[order]], strict=True))
+    store = Store.open(ready)
+    store.decide(NAME, pairs[:32], "no", annotator="ada")
+    store.decide(NAME, pairs[-30:], "yes", annotator="ada")
+    made = candidates.answered(found, store.labels(data), data.n_items)
+    assert made.answers == 62
+    assert f"AUC {made.calibration.auc:.2f} by 62 answers" in said(open_page("board"))
+    row = order[50]
+    page = open_page("pair", **click(data, found.user[row], found.item[row]))
+    assert f"By 62 answers: **{made.calibration.probability[row]:.0%} likely noisy**" in said(page)
+    store.undo(NAME)
+    assert "people's answers: not enough labels yet: 0 of 30 relevant clicks" in said(sound(page.run()))
 
 
 def test_without_a_name_nobody_decides(ready: Home, data: Dataset, open_page: Open) -> None:
@@ -204,6 +256,7 @@ def test_without_ollama_the_builtin_rater_is_offered(ready: Home, open_page: Ope
 
 
 def test_a_simulated_judge_is_called_a_simulation_everywhere(ready: Home, data: Dataset, open_page: Open) -> None:
+    carry_out(ready, "candidates", budget=90, encoder="tfidf")  # 30 at least that the built-in rater has not rated
     page = open_page("board")
     assert "simulation (no judge: known truth with planted errors)" in page.selectbox(key="judge_judge").options
     assert "judge_error" not in [field.key for field in page.number_input]
@@ -211,13 +264,20 @@ def test_a_simulated_judge_is_called_a_simulation_everywhere(ready: Home, data: 
     assert "A simulation for research" in said(page)
     assert "judge_url" not in [field.key for field in page.text_input]
     page.number_input(key="judge_error").set_value(0.0).run()
-    page.number_input(key="judge_limit").set_value(5).run()
     sound(page.button(key="judge_candidates").click().run())
-    assert finish(ready, "judge").result["asked"] == 10
-    rows = Store.open(ready).judgments(NAME)
-    row = rows[rows["judge"] == "simulated"].iloc[0]
-    words = said(open_page("pair", user=row["user_id"], item=row["item_id"]))
-    assert "simulation, not a judge" in words
+    assert finish(ready, "judge").result["asked"] == 180
+    labels = Store.open(ready).labels(data)
+    alone = np.flatnonzero(labels.source == Source.SIMULATED)
+    assert 30 <= len(alone) < 90  # what the built-in rater said of the others stands
+    ids = {"user": str(data.user_ids[labels.user[alone[0]]]), "item": str(data.item_ids[labels.item[alone[0]]])}
+    page = open_page("pair", **ids)
+    assert "simulation, not a judge" in said(page)
+    assert any("simulated judge (research)" in text.value for text in page.markdown)
+    page = open_page("board", source="simulated judge (research)")
+    assert f"{len(alone)} of {len(labels):,} pairs" in said(page)
+    assert {metric.label: metric.value for metric in page.metric}["Simulated judge"] == f"{len(alone)}"
+    pipeline.freeze(ready, NAME, annotator="ada")
+    assert (Store.open(ready).version(NAME, "v2")["source"] == "simulated").sum() == len(alone)
 
 
 def test_without_known_truth_no_simulation_is_offered(ready: Home, open_page: Open) -> None:
