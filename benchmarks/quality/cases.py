@@ -32,7 +32,7 @@ class Case:
 
 
 def load(home: Home, name: str) -> Case:
-    """`amazon-book`, `amazon-book+valid`, `ml-100k`, `ml-100k-<kind>-<percent>`, or any dataset imported into the home."""
+    """`amazon-book`, `amazon-book+valid`, `ml-100k`, `ml-100k-<kind>-<percent>`, `demo`, or any dataset of the home."""
     if name == "amazon-book":
         protocol = f"RLMRec's split, trained on its train part. {USUAL}"
         return Case(name, _imported(home, name), protocol)
@@ -45,6 +45,8 @@ def load(home: Home, name: str) -> Case:
         return Case(name, _joined(source), protocol, epochs_from="amazon-book")
     if name.startswith("ml-100k"):
         return _movielens(home, name)
+    if name == "demo" and name not in {info.name for info in datasets.listing(home)}:
+        datasets.import_demo(home)
     return Case(name, datasets.load(home, name), USUAL)
 
 

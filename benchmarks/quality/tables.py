@@ -79,6 +79,19 @@ TABLES = [
         [v.DEFAULT, *(preset("default", title, **changes) for title, changes in SPARSE_PARTS.items())],
     ),
     Table("Amazon-book, trained on train and valid", "amazon-book+valid", [v.PLAIN, v.EASE, v.ALS, v.DEFAULT]),
+    Table(
+        "The demo: planted misclicks on popular items",
+        "demo",
+        [
+            v.PLAIN,
+            v.EASE,
+            v.PAPER,
+            v.NO_BLEND,
+            v.DEFAULT,
+            *(v.JUDGED[place] for place in (0, 2)),
+            *(preset("default", f"error {e:.0%}, noisy clicks dropped", Judge(e), noisy_weight=0.0) for e in (0.0, 0.2)),
+        ],
+    ),
 ]
 CURVES = [
     Curve(
