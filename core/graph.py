@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from core.records import Edges, Interactions, Label, LabelSet
+from core.records import Edges, Interactions, Label, LabelSet, Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +47,13 @@ def build(edges: Edges, n_users: int, n_items: int) -> Graph:
 def refine(observed: Interactions, labels: LabelSet, n_items: int, noisy_weight: float = 0.0) -> Edges:
     """The edges of the refined graph G': observed, less the noisy positives, plus the missed positives (LLMHNI's E').
 
-    Differs from the paper: noisy positives may stay with `noisy_weight` in [0, 1]; 0 drops them as the paper does.
+    Differs from the paper: noisy positives that a judge named may stay with `noisy_weight` in [0, 1], because judges err; 0
+    drops them as the paper does. Those that a person named always go.
     """
     noisy, missed = labels.having(Label.NOISY_POSITIVE), labels.having(Label.MISSED_POSITIVE)
-    weight = np.where(np.isin(observed.codes(n_items), noisy.codes(n_items)), np.float32(noisy_weight), np.float32(1))
+    codes, weight = observed.codes(n_items), np.ones(len(observed), np.float32)
+    weight[np.isin(codes, noisy.codes(n_items))] = noisy_weight
+    weight[np.isin(codes, noisy.where(noisy.source == Source.HUMAN).codes(n_items))] = 0
     user, item = (np.concatenate([getattr(observed, name), getattr(missed, name)]) for name in ("user", "item"))
     edges = Edges(user, item, np.concatenate([weight, np.ones(len(missed), np.float32)]))
     return edges.where(edges.weight > 0)

@@ -280,7 +280,7 @@ class TrainSettings(EncoderSettings):
             title="Weight of noisy clicks",
             ge=0,
             le=1,
-            description="Weight of noisy positives on the refined graph; 0 drops them. A doubtful click still says something, and labels err.",
+            description="Weight on the refined graph of clicks that a judge calls noisy; 0 drops them. Judges err, and a doubtful click still says something. What a person calls noisy is always dropped.",
         ),
     ] = 0.0
     infer_on: Annotated[

@@ -1,5 +1,7 @@
 """The graph against hand-made values and against PyTorch Geometric."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -94,7 +96,9 @@ def test_refined_graph_drops_noisy_adds_missed_and_keeps_the_rest() -> None:
     refined = graph.refine(observed, labels, n_items=3)
     assert sorted(zip(refined.user.tolist(), refined.item.tolist(), strict=True)) == [(0, 1), (1, 0), (1, 1)]
     assert refined.weight.tolist() == [1, 1, 1]
-    softened = graph.refine(observed, labels, n_items=3, noisy_weight=0.25)
+    assert len(graph.refine(observed, labels, n_items=3, noisy_weight=0.25)) == 3  # what a person calls noisy goes
+    by_judge = dataclasses.replace(labels, source=np.full(4, Source.LLM, np.int8))
+    softened = graph.refine(observed, by_judge, n_items=3, noisy_weight=0.25)
     assert sorted(zip(softened.user.tolist(), softened.item.tolist(), softened.weight.tolist(), strict=True)) == [
         (0, 0, 0.25),
         (0, 1, 1),
