@@ -14,7 +14,7 @@ from core.denoisers import DENOISERS
 from core.errors import SettingsError
 from core.metrics import NAMES
 from core.runs import Run, State
-from core.settings import PRESET_MEANS, TRAIN_PRESETS, TrainSettings, Unset, marked, read_by
+from core.settings import PRESET_MEANS, TRAIN_PRESETS, TrainSettings, Unset, marked, preset_of, read_by
 
 FIRST = ("labels", "denoiser", "epochs", "dim", "layers", "lr", "seed")
 SHOWN = ("recall@20", "ndcg@20")
@@ -190,6 +190,9 @@ def result(run: Run) -> None:
     if shown:
         st.markdown("**On the test users**")
         widgets.tiles([*shown, ("Best epoch", f"{run.result['best_epoch']} of {run.result['epochs']}", "Picked on validation.")])
+        blend = run.settings.get("blend", "none")
+        if blend != "none":
+            st.caption(f"With the scores of {blend.upper()} added; the curve above is of the vectors alone.")
     navigation.link("losses", "Look at its losses", run=run.id)
 
 
@@ -203,6 +206,7 @@ def table(found: list[Run]) -> pd.DataFrame:
                 "started": words.when(run.created),
                 "state": _state(run),
                 "labels": run.settings.get("labels") or "none",
+                "preset": preset_of(run.settings) or "",
                 "denoiser": run.settings.get("denoiser"),
                 "seed": run.settings.get("seed"),
                 "epochs": run.result.get("epochs"),

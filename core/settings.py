@@ -599,3 +599,13 @@ PRESET_MEANS = {
     "paper": "LLMHNI as published: negatives by their text, contrasts of both graphs, no blend",
 }
 """What each preset is, in words for people."""
+
+APART = {"labels", "seed", "device"}
+"""TrainSettings that say on what, not how: they belong to no preset."""
+
+
+def preset_of(settings: dict[str, object]) -> str | None:
+    """The name of the preset that a training's settings follow in everything but APART; None when they follow none."""
+    fields = {name: field.default for name, field in TrainSettings.model_fields.items() if name not in APART}
+    how = {name: settings.get(name, default) for name, default in fields.items()}
+    return next((name for name, preset in TRAIN_PRESETS.items() if how == fields | preset), None)

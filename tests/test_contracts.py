@@ -76,3 +76,10 @@ def test_every_setting_has_a_sentence() -> None:
     for model in models:
         for name, field in model.model_fields.items():
             assert field.description and field.description.endswith("."), f"{model.__name__}.{name}"
+
+
+@pytest.mark.parametrize("preset", TRAIN_PRESETS)
+def test_a_training_is_known_by_its_preset(preset: str) -> None:
+    chosen = TrainSettings.checked(**TRAIN_PRESETS[preset], seed=3, labels="v1").model_dump()
+    assert preset_of(chosen) == preset
+    assert preset_of(chosen | {"layers": 7}) is None
