@@ -13,7 +13,7 @@ from core.backbones import BACKBONES
 from core.denoisers import DENOISERS
 from core.errors import SettingsError
 from core.evaluate import evaluate
-from core.settings import PRESET_MEANS, TRAIN_PRESETS, ReadBy, TrainSettings, marked, read_by
+from core.settings import PRESET_MEANS, TRAIN_PRESETS, ReadBy, TrainSettings, marked, preset_of, read_by
 from core.train import fit
 
 
