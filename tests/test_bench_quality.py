@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.quality import measuring, report
+from benchmarks.quality import detection, measuring, report
 from benchmarks.quality.measuring import Job
 from benchmarks.quality.tables import CURVES, TABLES, Curve, Table
 from benchmarks.quality.variants import BOTTOM, EASE, AsMany, Judge, Unseen, Variant, preset
@@ -81,3 +81,17 @@ def test_the_cases_are_what_their_protocol_says(home: Home, shared_data: Path) -
     joined = measuring.case(home.path, "amazon-book+valid")
     assert len(joined.dataset.train) == 120_464 + 40_290
     assert not len(joined.dataset.valid)
+
+
+def test_detection_tells_every_signal_and_is_kept(home: Home, demo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = measuring.case(home.path, demo)
+    detection.measure(home, case, 0)
+    monkeypatch.setattr(detection.train, "fit", None)  # a second training would fail
+    detection.measure(home, case, 0)
+    told = detection.known(home, demo, 0)
+    assert {"final", "averaged", "rarity", "rank", "combined"} <= told.keys()
+    assert all(0 <= value <= 1 for figures in told.values() for value in figures.values())
+    assert detection.known(home, demo, 1) is None
+    text = "\n".join(detection.lines(case, [told]))
+    assert "| combined |" in text
+    assert f"{(case.dataset.train.truth == Label.NOISY_POSITIVE).mean():.1%} are noise" in text

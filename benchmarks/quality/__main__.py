@@ -12,7 +12,7 @@ import typer
 
 from benchmarks.quality import detection, measuring, report
 from benchmarks.quality.measuring import Job
-from benchmarks.quality.tables import CURVES, TABLES, Table
+from benchmarks.quality.tables import CURVES, TABLES, Curve, Table
 from benchmarks.quality.variants import BASELINES, DEFAULT, NO_BLEND, PAPER, PLAIN, REFERENCES
 from core.artifacts import ROOT, Home, atomic, write_json
 
@@ -38,10 +38,17 @@ def main(
         jobs += [Job(case, row, seed) for seed in span for case in curve.cases.values() for row in curve.rows]
     for job, left in measuring.measure_all(place, jobs, workers):
         logging.info("%s, %s, seed %d; %d left", job.case, job.variant.name, job.seed, left)
-    _write(place, name, tables, curves, span, [] if dataset or only not in "detection" else detection.CASES)
+    detected = () if dataset else detection.CASES
+    for case, seed in ((case, seed) for case in detected if only in f"detection {case}" for seed in span):
+        detection.measure(place, measuring.case(place.path, case), seed)
+        logging.info("detection, %s, seed %d", case, seed)
+    _write(place, name, tables, curves, span, detected)
 
 
-def _write(place: Home, name: str, tables: list[Table], curves: list, span: range, detected: tuple[str, ...]) -> None:
+def _write(
+    place: Home, name: str, tables: list[Table], curves: list[Curve], span: range, detected: tuple[str, ...]
+) -> None:
+    """Everything that is known, whichever part was measured now."""
     command = f"python -m benchmarks.quality --seeds {span.stop}" + ("" if name == "quality" else f" --dataset {tables[0].case}")
     lines, records = report.heading(span, command), []
     for one in tables:
@@ -51,10 +58,10 @@ def _write(place: Home, name: str, tables: list[Table], curves: list, span: rang
         told, kept = report.curve(place, one, span)
         lines, records = lines + told, records + kept
     for case_name in detected:
-        case = measuring.case(place.path, case_name)
-        by_seed = [detection.known_or_measured(place, case, seed) for seed in span]
-        lines += detection.lines(case, by_seed)
-        records.append({"detection": case_name, "by_seed": by_seed})
+        by_seed = [one for seed in span if (one := detection.known(place, case_name, seed)) is not None]
+        if by_seed:
+            lines += detection.lines(measuring.case(place.path, case_name), by_seed)
+            records.append({"detection": case_name, "by_seed": by_seed})
     with atomic(RESULTS / f"{name}.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_json(RESULTS / f"{name}.json", records)

@@ -1,5 +1,7 @@
 """How well each signal of doubt, and their combination, tells known noise from the other clicks."""
 
+from pathlib import Path
+
 import numpy as np
 
 from benchmarks.quality import measuring
@@ -14,24 +16,29 @@ TOP = 0.2
 CASES = ("ml-100k-dislikes-100", "ml-100k-uniform-20", "ml-100k-popular-20")
 
 
-def known_or_measured(home: Home, case: Case, seed: int) -> dict[str, dict[str, float]]:
-    """The kept figures of a seed, else measured now."""
+def known(home: Home, case_name: str, seed: int) -> dict[str, dict[str, float]] | None:
+    """The kept figures of a seed, when there are any."""
+    path = _path(home, case_name, seed)
+    return read_json(path) if path.exists() else None
+
+
+def _path(home: Home, case_name: str, seed: int) -> Path:
     code = measuring.code_digest(*measuring.TRAINING, *measuring.TEXT, "doubt", "references")
-    path = home.path / "bench" / f"detection-{fingerprint(case.name, seed, code)}.json"
-    if not path.exists():
-        write_json(path, measure(home, case, seed))
-    return read_json(path)
+    return home.path / "bench" / f"detection-{fingerprint(case_name, seed, code)}.json"
 
 
-def measure(home: Home, case: Case, seed: int) -> dict[str, dict[str, float]]:
-    """AUC and average precision of every signal, overall and in the top-loss part; a plain training gives the losses."""
+def measure(home: Home, case: Case, seed: int) -> None:
+    """AUC and average precision of every signal, overall and in the top-loss part, kept; a plain training gives the losses."""
+    if known(home, case.name, seed) is not None:
+        return
     dataset = case.dataset
     fit = train.fit(dataset.train, dataset.valid, dataset.n_users, dataset.n_items, TrainSettings(seed=seed))
     found = measuring.signals(home, dataset, seed, fit.losses)
     columns = found.named() | {"combined": doubt.doubt(found)}
     noisy = dataset.train.truth == Label.NOISY_POSITIVE
     top = fit.losses["last"] >= np.quantile(fit.losses["last"], 1 - TOP)
-    return {name: _told(values, noisy, top) for name, values in columns.items() if np.isfinite(values).any()}
+    told = {name: _told(values, noisy, top) for name, values in columns.items() if np.isfinite(values).any()}
+    write_json(_path(home, case.name, seed), told)
 
 
 def _told(values: np.ndarray, noisy: np.ndarray, top: np.ndarray) -> dict[str, float]:
