@@ -37,7 +37,7 @@ def the_rest_of_the_loop(page: Page, home: Home, dataset: str) -> None:
     plain = trained(page, home, dataset, 1)
     opened(page, "Judge")
     press(page, "find_candidates")
-    expect(page.locator(".st-key-judge_candidates button")).to_be_enabled(timeout=120_000)
+    expect(page.locator(".st-key-judge_candidates button")).to_be_enabled(timeout=300_000)
     press(page, "judge_candidates")
     expect(page.get_by_role("heading", name="Judged pairs")).to_be_visible(timeout=180_000)
     expect(page.locator(".st-key-freeze button")).to_be_enabled(timeout=180_000)
