@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -86,14 +87,15 @@ def known(home: Home, job: Job) -> Measured | None:
 def measure_all(home: Home, jobs: list[Job], workers: int) -> Iterator[tuple[Job, int]]:
     """Measure what is not known yet, several rows at once; gives each job that is done and how many are left."""
     left = [job for job in {_path(home, job): job for job in jobs}.values() if known(home, job) is None]
-    with ProcessPoolExecutor(workers, initializer=_one_thread, initargs=(workers,)) as pool:
+    # spawned: a fork of a process in which OpenMP has run may wait for its threads for ever
+    with ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,)) as pool:
         running = {pool.submit(measure, home.path, job): job for job in left}
         for number, done in enumerate(as_completed(running), 1):
             done.result()
             yield running[done], len(left) - number
 
 
-def _one_thread(workers: int) -> None:
+def _share_cores(workers: int) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // workers))
 
 
