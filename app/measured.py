@@ -26,7 +26,9 @@ def show() -> None:
     title = st.selectbox("Measurement", list(known), key="measurement")
     kind = known[title]
     name = title.removeprefix(_KINDS[kind])
-    draws[kind]([record for record in records if record.get(kind) == name])
+    chosen = [record for record in records if record.get(kind) == name]
+    st.caption(widgets.plain(chosen[0]["protocol"]))
+    draws[kind](chosen)
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> None:

@@ -60,8 +60,9 @@ def _write(
     for case_name in detected:
         by_seed = [one for seed in span if (one := detection.known(place, case_name, seed)) is not None]
         if by_seed:
-            lines += detection.lines(measuring.case(place.path, case_name), by_seed)
-            records.append({"detection": case_name, "by_seed": by_seed})
+            case = measuring.case(place.path, case_name)
+            lines += detection.lines(case, by_seed)
+            records.append({"detection": case_name, "protocol": case.protocol, "by_seed": by_seed})
     with atomic(RESULTS / f"{name}.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_json(RESULTS / f"{name}.json", records)

@@ -44,17 +44,18 @@ def table(home: Home, wanted: Table, case: Case, seeds: range) -> tuple[list[str
         report = averaged(found)
         first = first or report
         delta = deltas(first, report, CompareSettings()) if report is not first else {}
-        record = _record(wanted.title, case.name, variant, found, delta.get("recall@20"))
+        record = _record(wanted.title, case, variant, found, delta.get("recall@20"))
         records.append(record)
         lines.append(_line(record))
     return lines, records
 
 
-def _record(title: str, case: str, variant: Variant, found: list[Measured], delta: Delta | None) -> dict[str, Any]:
+def _record(title: str, case: Case, variant: Variant, found: list[Measured], delta: Delta | None) -> dict[str, Any]:
     values = {name: [one.report.means()[name] for one in found] for name in KEPT}
     return {
         "table": title,
-        "case": case,
+        "case": case.name,
+        "protocol": case.protocol,
         "row": variant.name,
         "settings": variant.settings,
         "metrics": {name: {"mean": float(np.mean(each)), "by_seed": each} for name, each in values.items()},
@@ -85,7 +86,8 @@ def curve(home: Home, wanted: Curve, seeds: range) -> tuple[list[str], list[dict
         for percent, case in wanted.cases.items():
             values = [one.report.means()["recall@20"] for one in row(home, case, variant, seeds)]
             cells.append(f"{np.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})" if values else "")
-            records.append({"curve": wanted.title, "row": variant.name, "percent": percent, "recall@20": values})
+            about = {"curve": wanted.title, "protocol": CURVE_PROTOCOL, "row": variant.name, "percent": percent}
+            records.append(about | {"recall@20": values})
         lines.append(f"| {variant.name} | {' | '.join(cells)} |")
     return lines, records
 

@@ -23,7 +23,8 @@ MEMBERS, MEASURED = "Presets and members", "What we measured"
 def row(name: str, mean: float, change: tuple[float, float, float] | None) -> dict[str, Any]:
     metrics = {metric: {"mean": mean, "by_seed": [mean - 0.01, mean + 0.01]} for metric in ("recall@20", "ndcg@20")}
     difference = change and dict(zip(("recall@20", "low", "high"), change, strict=True))
-    known = {"table": "A table", "case": "ml", "row": name, "settings": {}, "metrics": metrics, "difference": difference}
+    known = {"table": "A table", "case": "ml", "protocol": "All are ranked.", "row": name, "settings": {}}
+    known |= {"metrics": metrics, "difference": difference}
     return known | {"best_epochs": [0, 0] if name == "EASE" else [30, 35], "seconds": [2.0, 4.0]}
 
 
@@ -34,7 +35,7 @@ TABLE = [
     row("EASE", 0.33, (0.01, -0.01, 0.02)),
 ]
 CURVE = [
-    {"curve": "Growing", "row": name, "percent": percent, "recall@20": values}
+    {"curve": "Growing", "protocol": "Masked alike.", "row": name, "percent": percent, "recall@20": values}
     for name, percent, values in (
         ("LightGCN", 0, [0.34, 0.36]),
         ("LightGCN", 20, [0.30, 0.32]),
@@ -43,7 +44,7 @@ CURVE = [
     )
 ]
 SIGNALS = [{"final": {"AUC": auc, "AP": 0.4, "AUC, top-loss fifth": 0.5, "AP, top-loss fifth": 0.4}} for auc in (0.5, 0.6)]
-RECORDS = [*TABLE, *CURVE, {"detection": "dislikes", "by_seed": SIGNALS}]
+RECORDS = [*TABLE, *CURVE, {"detection": "dislikes", "protocol": "Dislikes as clicks.", "by_seed": SIGNALS}]
 
 
 @pytest.fixture
@@ -111,6 +112,7 @@ def test_losses_are_shown_like_wins(quality: Path, home: Home, open_page: Open) 
     quality.write_text(json.dumps(RECORDS))
     page = open_page("method", part=MEASURED)
     assert page.selectbox(key="measurement").options == ["A table", "Growing", "Telling noise: dislikes"]
+    assert "All are ranked." in said(page)
     table = page.dataframe[0].value
     assert table["row"].tolist() == ["LightGCN", "worse", "better", "EASE"]
     assert table["95 % interval"].tolist()[1:] == ["-0.0300 to -0.0100", "+0.0100 to +0.0500", "-0.0100 to +0.0200"]
