@@ -112,7 +112,7 @@ def test_losses_are_shown_like_wins(quality: Path, home: Home, open_page: Open) 
     quality.write_text(json.dumps(RECORDS))
     page = open_page("method", part=MEASURED)
     assert page.selectbox(key="measurement").options == ["A table", "Growing", "Telling noise: dislikes"]
-    assert "All are ranked." in said(page)
+    assert "All are ranked" in said(page)  # the protocol
     table = page.dataframe[0].value
     assert table["row"].tolist() == ["LightGCN", "worse", "better", "EASE"]
     assert table["95 % interval"].tolist()[1:] == ["-0.0300 to -0.0100", "+0.0100 to +0.0500", "-0.0100 to +0.0200"]
