@@ -40,7 +40,7 @@ class Step:
 def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any]:
     """What a run's manifest says beside its settings. Raises for whatever would make the run fail for sure."""
     info = datasets.info(home, dataset_name)
-    written = {"dataset_fingerprint": info.fingerprint, "versions": _versions()}
+    written = {"dataset_fingerprint": info.fingerprint, "versions": versions()}
     if isinstance(settings, TrainSettings):
         from core import train
 
@@ -226,7 +226,7 @@ def _label_fingerprint(store: Store, dataset_name: str, name: str) -> str:
     return versions.loc[versions["version"] == name, "fingerprint"].item()
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Of everything whose change could change a number."""
     names = ("torch", "numpy", "scipy", "scikit-learn", "implicit", "sentence-transformers")
     return {"python": platform.python_version()} | {name: version(name) for name in names}

@@ -5,6 +5,7 @@ data are expected in ../shared/data; a dataset of your own is measured with --da
 """
 
 import logging
+import platform
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from benchmarks.quality import detection, measuring, report
 from benchmarks.quality.measuring import Job
 from benchmarks.quality.tables import CURVES, TABLES, Curve, Table
 from benchmarks.quality.variants import BASELINES, DEFAULT, NO_BLEND, PAPER, PLAIN, REFERENCES
+from core import pipeline
 from core.artifacts import ROOT, Home, atomic, write_json
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -65,7 +67,8 @@ def _write(
             records.append({"detection": case_name, "protocol": case.protocol, "by_seed": by_seed})
     with atomic(RESULTS / f"{name}.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    write_json(RESULTS / f"{name}.json", records)
+    about = {"command": command, "seeds": list(span), "machine": platform.machine(), "versions": pipeline.versions()}
+    write_json(RESULTS / f"{name}.json", [{"about": about}, *records])
 
 
 if __name__ == "__main__":
