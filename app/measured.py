@@ -72,7 +72,7 @@ def quality_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _reach(values: Sequence[float]) -> str:
-    return f"{min(values):.4f} to {max(values):.4f}"
+    return f"{min(values):.4f} to {max(values):.4f}" if len(values) > 1 else "one seed"
 
 
 def _curve(points: Sequence[dict[str, Any]]) -> None:

@@ -20,9 +20,17 @@ SHOWN = ("recall@20", "ndcg@20")
 HEAD = ("R@20", "seeds", "N@20", "seeds", "R@20 less the first row's", "best epochs", "seconds")
 
 
-def row(home: Home, case: str, variant: Variant, seeds: range) -> list[Measured]:
-    """What is known of a row, seed by seed."""
-    return [one for seed in seeds if (one := known(home, Job(case, variant, seed))) is not None]
+def row(home: Home, case: str, variant: Variant, seeds: range) -> dict[int, Measured]:
+    """What is known of a row, by seed."""
+    return {seed: one for seed in seeds if (one := known(home, Job(case, variant, seed))) is not None}
+
+
+def difference(first: dict[int, Measured], other: dict[int, Measured]) -> Delta | None:
+    """Of recall@20, over the seeds that both have."""
+    shared = first.keys() & other.keys()
+    if first is other or not shared:
+        return None
+    return deltas(*(averaged([one[seed] for seed in sorted(shared)]) for one in (first, other)), CompareSettings())["recall@20"]
 
 
 def averaged(rows: list[Measured]) -> Report:
@@ -41,16 +49,15 @@ def table(home: Home, wanted: Table, case: Case, seeds: range) -> tuple[list[str
         if not found:
             lines.append(f"| {variant.name} | not measured | | | | | | |")
             continue
-        report = averaged(found)
-        first = first or report
-        delta = deltas(first, report, CompareSettings()) if report is not first else {}
-        record = _record(wanted.title, case, variant, found, delta.get("recall@20"))
+        first = first or found
+        record = _record(wanted.title, case, variant, found, difference(first, found))
         records.append(record)
         lines.append(_line(record))
     return lines, records
 
 
-def _record(title: str, case: Case, variant: Variant, found: list[Measured], delta: Delta | None) -> dict[str, Any]:
+def _record(title: str, case: Case, variant: Variant, by_seed: dict[int, Measured], delta: Delta | None) -> dict[str, Any]:
+    found = list(by_seed.values())
     values = {name: [one.report.means()[name] for one in found] for name in KEPT}
     return {
         "table": title,
@@ -58,6 +65,7 @@ def _record(title: str, case: Case, variant: Variant, found: list[Measured], del
         "protocol": case.protocol,
         "row": variant.name,
         "settings": variant.settings,
+        "seeds": list(by_seed),
         "metrics": {name: {"mean": float(np.mean(each)), "by_seed": each} for name, each in values.items()},
         "difference": None if delta is None else {"recall@20": delta.delta, "low": delta.low, "high": delta.high},
         "best_epochs": [one.best_epoch for one in found],
@@ -69,11 +77,16 @@ def _line(record: dict[str, Any]) -> str:
     cells = [record["row"]]
     for name in SHOWN:
         metric = record["metrics"][name]
-        cells += [f"{metric['mean']:.4f}", f"{min(metric['by_seed']):.4f} to {max(metric['by_seed']):.4f}"]
+        cells += [f"{metric['mean']:.4f}", _reach(metric["by_seed"])]
     delta = record["difference"]
     cells.append("" if delta is None else f"{delta['recall@20']:+.4f} ({delta['low']:+.4f} to {delta['high']:+.4f})")
     cells += [", ".join(map(str, record["best_epochs"])), f"{np.mean(record['seconds']):.0f}"]
     return f"| {' | '.join(cells)} |"
+
+
+def _reach(values: list[float]) -> str:
+    """Lowest and highest over the seeds; one seed has none."""
+    return f"{min(values):.4f} to {max(values):.4f}" if len(values) > 1 else "one seed"
 
 
 def curve(home: Home, wanted: Curve, seeds: range) -> tuple[list[str], list[dict[str, Any]]]:
@@ -84,8 +97,8 @@ def curve(home: Home, wanted: Curve, seeds: range) -> tuple[list[str], list[dict
     for variant in wanted.rows:
         cells = []
         for percent, case in wanted.cases.items():
-            values = [one.report.means()["recall@20"] for one in row(home, case, variant, seeds)]
-            cells.append(f"{np.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})" if values else "")
+            values = [one.report.means()["recall@20"] for one in row(home, case, variant, seeds).values()]
+            cells.append(f"{np.mean(values):.4f} ({_reach(values)})" if values else "")
             about = {"curve": wanted.title, "protocol": CURVE_PROTOCOL, "row": variant.name, "percent": percent}
             records.append(about | {"recall@20": values})
         lines.append(f"| {variant.name} | {' | '.join(cells)} |")
