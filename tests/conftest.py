@@ -1,9 +1,11 @@
 """Shared by all tests: a home of their own, a tiny planted dataset, the real datasets when they are there."""
 
 import os
+import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything loads OpenMP, as in core.__main__
 
+from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
@@ -16,6 +18,14 @@ from core.rng import stream  # noqa: E402
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests never wait for a model hub
 
 SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def main_module_kept() -> Iterator[None]:
+    """AppTest leaves its page's script as the main module, and a spawned process would run that script first."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture
