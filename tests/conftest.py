@@ -5,7 +5,7 @@ import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything loads OpenMP, as in core.__main__
 
-from collections.abc import Iterator  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
@@ -14,6 +14,7 @@ import pytest  # noqa: E402
 from core.artifacts import ROOT, Home  # noqa: E402
 from core.records import Edges, Interactions, Relevance  # noqa: E402
 from core.rng import stream  # noqa: E402
+from tests.model_server.process import ModelServer, start  # noqa: E402
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests never wait for a model hub
 
@@ -74,3 +75,19 @@ class Planted:
 @pytest.fixture(scope="session")
 def planted() -> Planted:
     return Planted()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., ModelServer]]:
+    """Starts model servers: `serve("500:3", "--slots", "4")`. They end with the test."""
+    started: list[ModelServer] = []
+
+    def keep(faults: str = "", *options: str) -> ModelServer:
+        started.append(start(faults, *options))
+        return started[-1]
+
+    yield keep
+    for server in started:
+        server.process.kill()
+        server.process.wait()
+        server.process.stdout.close()

@@ -8,11 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from core import judges
@@ -24,42 +22,13 @@ from core.records import Dataset, Label
 from core.settings import JudgeSettings
 from core.store import Store
 from tests.judging_fixtures import candidates, catalogue, texts
-from tests.ollama_server import Model
+from tests.model_server.model import Model
+from tests.model_server.process import ModelServer as Server
 
 QUICK = Policy(pause_s=0.002, busy_s=5)
 SHOP = catalogue()
 ASKED = candidates(SHOP, *[(user, item) for user in range(4) for item in (0, 3, 12, 17)])
 VIEWS_ASKED = 2 * len(ASKED)
-
-
-@dataclasses.dataclass(frozen=True)
-class Server:
-    """A running server process."""
-
-    url: str
-    process: subprocess.Popen
-
-    def told(self) -> dict[str, Any]:
-        return httpx.get(f"{self.url}/_test/calls", trust_env=False).json()
-
-    def calls(self) -> list[dict[str, Any]]:
-        return self.told()["calls"]
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
-    started: list[subprocess.Popen] = []
-
-    def start(faults: str = "", *more: str) -> Server:
-        command = [sys.executable, str(ROOT / "tests" / "ollama_server.py"), "--faults", faults, *more]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        started.append(process)
-        return Server(f"http://127.0.0.1:{process.stdout.readline().strip()}", process)
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture
@@ -390,13 +359,3 @@ def test_near_addresses_need_no_proxy() -> None:
     near = ["http://localhost:1", "http://127.0.0.1:1", "http://192.168.1.5", "http://gpu-box:1", "http://[::1]:1"]
     assert all(map(is_near, near))
     assert not any(map(is_near, ["https://ollama.example.org", "http://8.8.8.8"]))
-
-
-def test_the_server_also_streams(serve: Callable[..., Server]) -> None:
-    """The test server itself: NDJSON lines whose last one is done, as the API says."""
-    server = serve()
-    body = {"model": "llama3.1:8b", "messages": [{"role": "user", "content": "<candidate>x</candidate>"}]}
-    lines = [json.loads(line) for line in httpx.post(f"{server.url}/api/chat", json=body, trust_env=False).text.splitlines()]
-    assert [line["done"] for line in lines] == [False, True]
-    assert httpx.get(server.url, trust_env=False).text == "Ollama is running"
-    assert lines[-1]["done_reason"] == "stop"
