@@ -44,6 +44,10 @@ class JudgeError(WinnowError):
 class Busy(JudgeError):
     """The server says later (429, 503). Costs no attempt."""
 
+    def __init__(self, message: str, hint: str = "", wait_s: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.wait_s = wait_s  # that the server asks for
+
 
 class Transient(JudgeError):
     """The connection, the server process or a proxy failed; the same request may work again."""

@@ -259,6 +259,11 @@ class Judgment:
     answer_tokens: int | None
     seconds: float
     at: float  # [Unix s]
+    profile: str = ""  # what the user view read: "made" or "written" (core.prompts); "" in the item view
+    cached_tokens: int | None = None  # of the prompt, read before and re-used by the server
+    wait_s: float | None = None  # of the server's time, spent waiting for a free slot [s]
+    server: str = ""  # address that answered
+    origin: str = "asked"  # "asked" by a run, or how else the answer came: "batch", "merged"
 
 
 @dataclass(frozen=True)

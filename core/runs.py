@@ -59,6 +59,7 @@ class Progress:
     total: int = 0
     message: str = ""
     eta_s: float | None = None
+    detail: dict[str, Any] = field(default_factory=dict)  # figures of this kind of work, for those who look closer
 
 
 @dataclass(frozen=True)

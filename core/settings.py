@@ -49,6 +49,11 @@ class Unset:
     word: str
 
 
+def unset(word: str) -> tuple[Unset, BeforeValidator]:
+    """What makes `word` the same as leaving an optional setting out."""
+    return Unset(word), BeforeValidator(lambda value: None if value == word else value)
+
+
 def marked(field: FieldInfo, kind: type) -> Any:
     """The field's marker of this kind, or None."""
     return next((part for part in field.metadata if isinstance(part, kind)), None)
@@ -229,13 +234,7 @@ class ReferenceSettings(Settings):
 
 
 AUTOMATIC = "automatic"
-
-
-def _none_when_automatic(value: object) -> object:
-    return None if value == AUTOMATIC else value
-
-
-BY_DENSITY = (Unset(AUTOMATIC), BeforeValidator(_none_when_automatic))
+BY_DENSITY = unset(AUTOMATIC)
 """Of a contrast's weight: left out, it follows from the density of the clicks (core.denoisers.contrast)."""
 
 FOR_LLMHNI = ReadBy(("llmhni",))
@@ -516,20 +515,47 @@ class JudgeSettings(EncoderSettings):
     judge: Annotated[
         str,
         Field(
-            description="builtin (a rater, not a language model), ollama, or simulated (no judge: known truth with planted errors, for research)."
+            description="builtin (a rater, not a language model), ollama, openai (any server that speaks its API: vLLM, llama.cpp, "
+            "LM Studio, OpenAI), replay (answers from a file), or simulated (no judge: known truth with planted errors, for research)."
         ),
     ] = "builtin"
-    url: Annotated[str, Field(title="Server address", description="Address of the server.")] = "http://localhost:11434"
-    model: Annotated[str, Field(description="Name of the model on the server.")] = "llama3.1:8b"
+    url: Annotated[
+        str | None,
+        Field(
+            title="Server address", description="Address of the server; several, with spaces between, share the users among them."
+        ),
+        *unset("default"),
+    ] = None
+    model: Annotated[str, Field(min_length=1, description="Name of the model on the server.")] = "llama3.1:8b"
+    api_key_env: Annotated[
+        str,
+        Field(
+            title="Variable with the key",
+            description="Environment variable that holds the server's key; the key itself is never kept.",
+        ),
+    ] = "OPENAI_API_KEY"
+    rubric: Annotated[
+        str | None,
+        Field(title="Rubric", description="Version of the dataset's rubric: what High, Mid and Low mean."),
+        *unset("newest"),
+    ] = None
+    profiles: Annotated[
+        Literal["made", "written"],
+        Field(
+            title="Profiles",
+            description="What the user view reads: made of attributes, categories and titles, or written by the model first, one call a user.",
+        ),
+    ] = "made"
     workers: Annotated[
-        int,
+        int | None,
         Field(
             title="Requests at once",
             ge=1,
             le=64,
-            description="Requests at once; a plain Ollama serves one (OLLAMA_NUM_PARALLEL).",
+            description="Requests at once to each server; without a number as many as it serves without making them wait.",
         ),
-    ] = 1
+        *unset("automatic"),
+    ] = None
     history_items: Annotated[int, Field(title="Past items shown", ge=1, le=200, description="Past items shown to the judge.")] = (
         20
     )
@@ -537,6 +563,23 @@ class JudgeSettings(EncoderSettings):
     num_predict: Annotated[
         int, Field(title="Answer tokens at most", ge=32, le=4096, description="Tokens of an answer at most.")
     ] = 256
+    confidence: Annotated[
+        Literal["none", "answer", "probe"],
+        Field(
+            title="Confidence",
+            description="From the probabilities of the rating's tokens, where the server tells them: in the answer itself, or by a short "
+            "second call that asks for the rating alone.",
+        ),
+    ] = "answer"
+    samples: Annotated[
+        int,
+        Field(
+            title="Further answers",
+            ge=0,
+            le=20,
+            description="Further answers to each question, at temperature 0.7: how steady the judge is. Each costs as much as the first.",
+        ),
+    ] = 0
     timeout_s: Annotated[
         float,
         Field(
@@ -546,6 +589,26 @@ class JudgeSettings(EncoderSettings):
             description="Seconds for one answer; the first, which loads the model, gets 10 minutes.",
         ),
     ] = 120
+    wait_s: Annotated[
+        float,
+        Field(
+            title="Wait for a server [s]",
+            ge=0,
+            le=7 * 86400,
+            description="Seconds that a run waits for a server that went away while it was at work.",
+        ),
+    ] = 3600
+    price_in: Annotated[
+        float | None,
+        Field(title="Price of a million tokens read", ge=0, description="Price of a million tokens read, for the cost."),
+    ] = None
+    price_out: Annotated[
+        float | None,
+        Field(title="Price of a million tokens written", ge=0, description="Price of a million tokens written, for the cost."),
+    ] = None
+    file: Annotated[
+        str | None, Field(title="File to replay", description="File with recorded judgments that the judge replay answers from.")
+    ] = None
     error: Annotated[
         float,
         Field(title="Simulated error rate", ge=0, le=1, description="Share of pairs on which the simulated judge is wrong."),
@@ -557,6 +620,36 @@ class JudgeSettings(EncoderSettings):
     limit: Annotated[
         int | None, Field(title="Pairs at most", ge=1, description="Pairs to ask about at most; all candidates when left out.")
     ] = None
+    shard: Annotated[
+        str | None,
+        Field(
+            title="Shard",
+            pattern=r"^[1-9]\d*/[1-9]\d*$",
+            description="Only the users of one shard, say 2/5: for several machines, whose answers are merged afterwards.",
+        ),
+    ] = None
+    pairs: Annotated[
+        tuple[tuple[str, str], ...],
+        Field(title="Only these pairs", description="User and item ids of the candidates to ask about; all when empty."),
+    ] = ()
+    estimate: Annotated[
+        bool,
+        Field(
+            title="Only an estimate", description="Judge 12 pairs of all lengths, and say how long the rest would take and cost."
+        ),
+    ] = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.shard:
+            number, shards = map(int, self.shard.split("/"))
+            if number > shards:
+                raise ValueError(f"shard {self.shard}: there are only {shards}")
+        if not self.api_key_env.isidentifier():  # not shown: it may be the key itself
+            raise ValueError("api_key_env is the name of an environment variable, say OPENAI_API_KEY, not the key itself")
+        if self.judge == "replay" and not self.file:
+            raise ValueError("the judge replay needs a file with recorded judgments")
+        return self
 
 
 class CompareSettings(Settings):

@@ -1,5 +1,6 @@
 """What holds for every judge, the questions' keys, and the built-in rater."""
 
+import asyncio
 import dataclasses
 import json
 import time
@@ -15,8 +16,8 @@ from core import datasets, judges, labels, semantic
 from core.artifacts import Home
 from core.datasets.demo import import_demo
 from core.errors import BadAnswer, Busy, Fatal, JudgeError, Refused, SettingsError, Transient
-from core.judges import JUDGES, Policy, runner
-from core.judges.base import CutOff, Health, Reply, Request, question_key
+from core.judges import JUDGES, Policy, State, questions
+from core.judges.base import CutOff, Health, Reply, Request, Unreachable, question_key
 from core.judges.builtin import BuiltinJudge
 from core.judges.scale import Scale
 from core.judges.simulated import SimulatedJudge, relevant
@@ -27,7 +28,7 @@ from core.settings import DemoSettings, JudgeSettings
 from core.store import Store
 from tests.judging_fixtures import candidates, catalogue, pairs, texts
 
-QUICK = Policy(pause_s=0.001, busy_s=0.2)
+QUICK = Policy(pause_s=0.001, busy_s=0.2, poll_s=0.005)
 SETTINGS = JudgeSettings(encoder="tfidf")
 
 
@@ -40,6 +41,7 @@ class Scripted:
     """A judge that does what a list says, then answers; it counts who asks at once."""
 
     name, is_llm, model, digest, version = "scripted", True, "m", "d", "1"
+    lanes, hosted = ("here",), False
 
     def __init__(self, script: list[object] | None = None) -> None:
         self.script: Iterator[object] = iter(script or [])
@@ -50,24 +52,27 @@ class Scripted:
     def identity(self) -> dict[str, object]:
         return {"judge": self.name}
 
-    def check(self) -> Health:
+    async def check(self) -> Health:
         return Health(True, "here")
 
-    def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
+    async def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
         self.texts = PairTexts(dataset, pairs, 20)
 
     def prompt(self, user: int, item: int, view: str, short: bool = False) -> Prompt:
         self.written += 1
         return self.texts.prompt(user, item, view, short)
 
-    def judge(self, request: Request) -> Reply:
+    async def judge(self, request: Request) -> Reply:
         self.requests.append(request)
         step = next(self.script, None)
         if isinstance(step, Exception):
             raise step
         return Reply("High", "because", raw="{}")
 
-    def close(self) -> None:
+    async def alive(self, lane: str) -> bool:
+        return True
+
+    async def close(self) -> None:
         self.closed = True
 
 
@@ -76,17 +81,15 @@ class TestRunner:
     asked = candidates(shop, (0, 0), (0, 10), (1, 11))
 
     def test_every_view_is_asked_once_and_never_again(self, store: Store) -> None:
-        seen: list[tuple[int, int, str]] = []
-        summary = judges.run(
-            store, self.shop, self.asked, first := Scripted(), SETTINGS, progress=lambda *told: seen.append(told)
-        )
+        seen: list[State] = []
+        summary = judges.run(store, self.shop, self.asked, first := Scripted(), SETTINGS, watch=seen.append)
         assert (summary.asked, summary.cached, summary.failed, summary.unjudged) == (6, 0, 0, 0)
         assert [(request.user, request.view) for request in first.requests] == [(0, "user")] * 2 + [(0, "item")] * 2 + [
             (1, "user"),
             (1, "item"),
         ]
-        assert seen[-1][:2] == (6, 6)
-        assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+        assert (seen[-1].done, seen[-1].total) == (6, 6)
+        assert [state.done for state in seen] == sorted(state.done for state in seen)
         assert first.closed
         again = judges.run(store, self.shop, self.asked, Scripted([Fatal("nobody may ask")]), SETTINGS)
         assert (again.asked, again.cached, again.unjudged) == (0, 6, 0)
@@ -94,7 +97,7 @@ class TestRunner:
 
     @pytest.mark.parametrize("looks", [1, 2])
     def test_a_stop_while_the_questions_are_written(self, store: Store, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
-        monkeypatch.setattr(runner, "LOOK_PAIRS", 1)
+        monkeypatch.setattr(questions, "LOOK_PAIRS", 1)
         judge, seen = Scripted(), []
         summary = judges.run(
             store,
@@ -102,22 +105,17 @@ class TestRunner:
             self.asked,
             judge,
             SETTINGS,
-            progress=lambda *told: seen.append(told),
+            watch=seen.append,
             should_stop=lambda: len(seen) > looks,
         )
         assert (summary.asked, summary.cached, summary.failed, summary.unjudged) == (0, 0, 0, 3)
-        assert (judge.written, judge.requests, judge.closed) == (looks * 2, [], True)
-        assert seen[-1][:2] == (0, 6)
+        assert (judge.written, judge.requests, judge.closed) == ((looks - 1) * 2, [], True)
+        assert (seen[-1].done, seen[-1].total) == (0, 6)
         assert len(store.unanswered("shop")) == 0
 
-    @pytest.mark.parametrize(("kept", "written"), [(10**6, 6), (0, 12)])
-    def test_a_question_is_written_once_unless_there_are_too_many(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch, kept: int, written: int
-    ) -> None:
-        monkeypatch.setattr(runner, "KEPT_CHARS", kept)
+    def test_what_is_asked_is_what_the_key_is_of(self, store: Store) -> None:
         judge = Scripted()
         judges.run(store, self.shop, self.asked, judge, SETTINGS)
-        assert judge.written == written
         for request in judge.requests:
             assert request.key == question_key(judge, request.prompt)
 
@@ -171,11 +169,35 @@ class TestRunner:
         assert len(store.judgments("shop")) == 2
         assert judges.run(store, self.shop, self.asked, Scripted(), SETTINGS).asked == 4
 
-    def test_a_dead_server_stops_the_run_with_a_way_on(self, store: Store) -> None:
-        judge = Scripted([None] + [Transient("connection refused")] * 100)
-        with pytest.raises(JudgeError, match="10 calls in a row failed.*connection refused.*start the judging again"):
-            judges.run(store, self.shop, self.asked, judge, SETTINGS, policy=QUICK)
-        assert len(judge.requests) == 11
+    def test_a_server_that_lives_and_never_answers_ends_the_run_with_a_way_on(self, store: Store) -> None:
+        judge = Scripted([None] + [Transient("out of memory")] * 100)
+        policy = dataclasses.replace(QUICK, naps=1)
+        with pytest.raises(JudgeError, match="10 calls in a row failed.*out of memory.*start the judging again"):
+            judges.run(store, self.shop, self.asked, judge, SETTINGS, policy=policy)
+        assert len(judge.requests) == 21
+        assert len(store.judgments("shop")) == 1
+
+    def test_a_server_that_went_away_is_waited_for_and_costs_no_attempt(self, store: Store) -> None:
+        judge = Scripted([None] + [Unreachable("nobody there")] * 7)
+        looks = iter([False, True] * 7)
+
+        async def alive(lane: str) -> bool:
+            return next(looks)
+
+        judge.alive = alive
+        summary = judges.run(store, self.shop, self.asked, judge, SETTINGS, policy=QUICK)
+        assert (summary.asked, summary.failed, summary.unjudged) == (13, 0, 0)
+        assert next(looks, None) is None
+
+    def test_a_server_that_stays_away_ends_the_run(self, store: Store) -> None:
+        judge = Scripted([None] + [Unreachable("nobody there")] * 7)
+
+        async def alive(lane: str) -> bool:
+            return False
+
+        judge.alive = alive
+        with pytest.raises(JudgeError, match="has not answered for.*nobody there.*kept"):
+            judges.run(store, self.shop, self.asked, judge, SETTINGS, policy=dataclasses.replace(QUICK, wait_s=0.05))
         assert len(store.judgments("shop")) == 1
 
     def test_a_server_that_stays_busy_ends_the_run(self, store: Store) -> None:
@@ -184,7 +206,11 @@ class TestRunner:
 
     def test_a_judge_that_cannot_work_is_not_asked(self, store: Store) -> None:
         judge = Scripted()
-        judge.check = lambda: Health(False, "no server", "start it")
+
+        async def check() -> Health:
+            return Health(False, "no server", "start it")
+
+        judge.check = check
         with pytest.raises(Fatal, match="no server start it"):
             judges.run(store, self.shop, self.asked, judge, SETTINGS)
         assert not judge.requests
@@ -214,7 +240,7 @@ class TestKeys:
 
     def key(self, dataset: Dataset | None = None, asked: Candidates | None = None, **changes: object) -> str:
         judge = Scripted()
-        judge.prepare(dataset or self.shop, asked or self.asked)
+        asyncio.run(judge.prepare(dataset or self.shop, asked or self.asked))
         for name, value in changes.items():
             setattr(judge, name, value)
         return question_key(judge, judge.prompt(0, 12, "user"))
@@ -318,14 +344,14 @@ class TestBuiltin:
         judge = BuiltinJudge(SETTINGS, home.cache)
         for row in rows.itertuples():
             prompt = Prompt(tuple(json.loads(row.prompt)), False)
-            assert judge.judge(Request(row.key, 0, 0, row.view, prompt)).rating == row.rating
+            assert asyncio.run(judge.judge(Request(row.key, 0, 0, row.view, prompt))).rating == row.rating
 
     def test_the_users_own_words_count(self, home: Home) -> None:
         says = dataclasses.replace(self.shop, user_text=texts("Loves a garden.", *[""] * 7))
         scores = []
         for data in (self.shop, says):
             judge = BuiltinJudge(SETTINGS, home.cache)
-            judge.prepare(data, asked := candidates(data, self.stray))
+            asyncio.run(judge.prepare(data, asked := candidates(data, self.stray)))
             scores.append(json.loads(judge.prompt(0, 10, "user").messages[0]["content"]))
             assert len(asked) == 1
         assert scores[1]["score"] > scores[0]["score"]
@@ -336,7 +362,7 @@ class TestBuiltin:
         keys = set()
         for train in (self.shop.train, told):
             judge = BuiltinJudge(SETTINGS, home.cache)
-            judge.prepare(dataclasses.replace(self.shop, train=train), candidates(self.shop, self.stray))
+            asyncio.run(judge.prepare(dataclasses.replace(self.shop, train=train), candidates(self.shop, self.stray)))
             keys.add(question_key(judge, judge.prompt(0, 10, "item")))
         assert len(keys) == 1
 
@@ -429,7 +455,7 @@ class TestSimulated:
         keys, raters = set(), set()
         for dataset, error, seed in [(self.shop, 0.2, 0), (self.shop, 0.3, 0), (self.shop, 0.2, 1), (other, 0.2, 0)]:
             judge = SimulatedJudge(JudgeSettings(error=error, error_seed=seed), home.cache)
-            judge.prepare(dataset, candidates(dataset, (0, 10)))
+            asyncio.run(judge.prepare(dataset, candidates(dataset, (0, 10))))
             keys.add(question_key(judge, judge.prompt(0, 10, "user")))
             raters.add((judge.digest, judge.model))
         assert len(keys) == 4
@@ -440,10 +466,10 @@ class TestSimulated:
 
     def test_a_pair_that_lacks_a_view_is_unjudged_never_noisy(self, home: Home, store: Store) -> None:
         class Torn(SimulatedJudge):
-            def judge(self, request: Request) -> Reply:
+            async def judge(self, request: Request) -> Reply:
                 if request.view == "item" and request.user % 2:
                     raise BadAnswer("no answer")
-                return super().judge(request)
+                return await super().judge(request)
 
         clicks = self.everything.where(self.everything.observed)
         chosen = JudgeSettings(judge="simulated", error=1)
@@ -509,10 +535,10 @@ def test_every_judge_keeps_the_contract(name: str, home: Home) -> None:
     assert judge.version
     assert judge.model
     json.dumps(judge.identity())
-    health = judge.check()
+    health = asyncio.run(judge.check())
     assert health.message
     assert health.ok or health.hint
-    judge.close()
+    asyncio.run(judge.close())
 
 
 def test_an_unknown_judge_lists_the_choices(home: Home) -> None:

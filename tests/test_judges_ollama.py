@@ -1,5 +1,6 @@
 """The Ollama judge against a server process that speaks its API: every fault, a kill, injected orders, no re-asking."""
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -16,8 +17,10 @@ import pytest
 from core import judges
 from core.artifacts import ROOT, Home
 from core.errors import Fatal, JudgeError
+from core.http import is_near, server_url
 from core.judges import Policy, Summary
-from core.judges.ollama import OllamaJudge, is_near, server_url
+from core.judges.llm import Ask
+from core.judges.ollama import OllamaJudge
 from core.records import Dataset, Label
 from core.settings import JudgeSettings
 from core.store import Store
@@ -25,7 +28,7 @@ from tests.judging_fixtures import candidates, catalogue, texts
 from tests.model_server.model import Model
 from tests.model_server.process import ModelServer as Server
 
-QUICK = Policy(pause_s=0.002, busy_s=5)
+QUICK = Policy(pause_s=0.002, busy_s=5, poll_s=0.02)
 SHOP = catalogue()
 ASKED = candidates(SHOP, *[(user, item) for user in range(4) for item in (0, 3, 12, 17)])
 VIEWS_ASKED = 2 * len(ASKED)
@@ -75,7 +78,8 @@ def test_what_is_sent(store: Store, serve: Callable[..., Server]) -> None:
     run(store, server)
     requests = [call["request"] for call in server.calls()]
     first = requests[0]
-    assert (first["stream"], first["think"], first["truncate"], first["shift"]) == (False, False, False, False)
+    assert (first["stream"], first["truncate"], first["shift"]) == (False, False, False)
+    assert "think" not in first  # this model cannot
     assert list(first["format"]["properties"]) == sorted(first["format"]["properties"])  # analysis before rating, however sorted
     assert first["format"]["required"] == ["analysis", "rating"]
     assert first["options"]["temperature"] == 0
@@ -205,16 +209,37 @@ class TestAbsence:
         with pytest.raises(Fatal, match="cannot chat"):
             run(store, serve("", "--models", "nomic-embed-text:latest"), model="nomic-embed-text")
 
-    def test_a_server_that_dies_stops_the_run_and_the_next_one_goes_on(self, store: Store, serve: Callable[..., Server]) -> None:
+    def test_a_server_that_dies_is_waited_for_and_the_run_goes_on(self, store: Store, serve: Callable[..., Server]) -> None:
+        """Whoever listens at the address again is asked; nothing was lost or counted against a question."""
+        server = serve("", "--delay", "0.02")
+        chosen = settings(server)
+        followers: list[Server] = []
+
+        def kill_in_the_middle(state: judges.State) -> None:
+            if state.done >= 8 and not followers and state.stage == "judging":
+                server.process.kill()
+                server.process.wait()
+                followers.append(None)
+            if state.detail.get("asleep") and followers == [None]:
+                followers[0] = serve("", "--port", server.url.rsplit(":", 1)[1])
+
+        summary = judges.run(store, SHOP, ASKED, judges.make(chosen, Path()), chosen, policy=QUICK, watch=kill_in_the_middle)
+        assert (summary.failed, summary.unjudged) == (0, 0)
+        assert followers[0].told()["count"] <= VIEWS_ASKED - 8 + 1
+
+    def test_a_server_that_stays_dead_ends_the_run_and_the_next_one_goes_on(
+        self, store: Store, serve: Callable[..., Server]
+    ) -> None:
         server = serve("", "--delay", "0.02")
         chosen = settings(server)
 
-        def kill_in_the_middle(done: int, total: int, message: str) -> None:
-            if done >= 8:
+        def kill_in_the_middle(state: judges.State) -> None:
+            if state.done >= 8:
                 server.process.kill()
 
-        with pytest.raises(JudgeError, match="calls in a row failed"):
-            judges.run(store, SHOP, ASKED, judges.make(chosen, Path()), chosen, policy=QUICK, progress=kill_in_the_middle)
+        policy = dataclasses.replace(QUICK, wait_s=0.1)
+        with pytest.raises(JudgeError, match="has not answered for"):
+            judges.run(store, SHOP, ASKED, judges.make(chosen, Path()), chosen, policy=policy, watch=kill_in_the_middle)
         known = len(store.judgments("shop"))
         assert known >= 8
         rest = run(store, serve())
@@ -329,16 +354,19 @@ def test_the_obedient_model_would_follow_an_order_outside_the_tags() -> None:
 
 def test_a_prompt_cut_by_the_server_is_no_judgment(serve: Callable[..., Server]) -> None:
     """An old server ignores `shift` and reads half the window; the count of tokens gives it away."""
-    server = serve()
-    judge = OllamaJudge(settings(server), Path())
-    judge.prepare(SHOP, ASKED)
-    prompt = judge.prompt(0, 0, "user")
-    long = dataclasses.replace(prompt, messages=({"role": "user", "content": "word " * 10_000},))
-    half = judge.identity()["options"].get("num_ctx", judge._context) // 2 + 2
-    with pytest.raises(JudgeError, match="read only"):
-        judge._check_whole(long, half)
-    judge._check_whole(prompt, half)
-    judge.close()
+    judge = OllamaJudge(settings(serve()), Path())
+
+    async def check() -> None:
+        await judge.prepare(SHOP, ASKED)
+        prompt = judge.prompt(0, 0, "user")
+        half = judge._context // 2 + 2
+        long = Ask(judge.lanes[0], ({"role": "user", "content": "word " * 10_000},), {}, 0, 7, 256, False)
+        with pytest.raises(JudgeError, match="read only"):
+            judge._check_whole(long, half)
+        judge._check_whole(dataclasses.replace(long, messages=prompt.messages), half)
+        await judge.close()
+
+    asyncio.run(check())
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,21 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from core.errors import BadAnswer
+from core.errors import BadAnswer, Transient
 from core.prompts import Prompt
 from core.records import Candidates, Dataset
 
 
 class CutOff(BadAnswer):
     """The answer ran into its length limit; more room may help."""
+
+
+class Unreachable(Transient):
+    """Nobody listens at the address: no question is to blame, and none loses an attempt."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class Health:
     message: str
     hint: str = ""
     models: tuple[str, ...] = ()  # that the server offers
+    missing: str = ""  # the model that the server lacks and could pull
+    facts: Mapping[str, str] = field(default_factory=dict)  # what else is known, for people: {"context window": "8,192 tokens"}
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,22 @@ class Request:
     item: int  # position
     view: str  # one of core.records.VIEWS
     prompt: Prompt
+    lane: str = ""  # one of the judge's lanes
     bad_answers: int = 0  # invalid answers so far: a judge may vary its sampling
     room: int = 1  # times the usual length of an answer
+    sample: int = 0  # 0: the answer; n: the n-th further one, drawn at a higher temperature
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one call took, as far as the server tells."""
+
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None  # of those, read before and re-used
+    answer_tokens: int | None = None
+    wait_s: float | None = None  # for a free slot
+    prefill_s: float | None = None
+    decode_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,15 +66,23 @@ class Reply:
     analysis: str
     raw: str  # as it came
     how: str = "strict"  # or "repaired"
-    confidence: float | None = None
-    prompt_tokens: int | None = None
-    answer_tokens: int | None = None
+    confidence: float | None = None  # of the rating, by its tokens' probabilities, [0, 1]
+    cost: Cost = Cost()
+
+
+@dataclass(frozen=True)
+class Written:
+    """A profile that a model wrote, and what it cost."""
+
+    text: str
+    raw: str
+    cost: Cost = Cost()
 
 
 class Judge(Protocol):
-    """A member of JUDGES, made of (JudgeSettings, cache folder). It knows nothing of the store.
+    """A member of JUDGES. It knows nothing of the store, and lives in one event loop.
 
-    Order of calls: check, prepare, then prompt and judge (from several threads), close.
+    Order of calls: check, prepare, then prompt, judge, probe and write (many at once), close.
     """
 
     name: str  # in JUDGES
@@ -61,24 +90,51 @@ class Judge(Protocol):
     model: str
     digest: str  # of the weights, or of the rater's parameters; known after `prepare`
     version: str  # of the prompts or rules
+    lanes: tuple[str, ...]
+    """Servers that work side by side; one for judges without a server."""
+    hosted: bool
+    """Whether its servers tell no waiting time and refuse what is too much (core.judges.engine)."""
 
     def identity(self) -> dict[str, Any]:
         """What its answers depend on besides the messages; part of every key. No addresses, timeouts or concurrency."""
 
-    def check(self) -> Health:
+    async def check(self) -> Health:
         """Whether it can work now."""
 
-    def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
+    async def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
         """Read what is needed to ask about these pairs; `Fatal` when it cannot work."""
 
     def prompt(self, user: int, item: int, view: str, short: bool = False) -> Prompt:
         """The question in full, or shortened after the judge refused it for its length."""
 
-    def judge(self, request: Request) -> Reply:
+    async def judge(self, request: Request) -> Reply:
         """One answer; raises Busy, Transient, BadAnswer, Refused or Fatal."""
 
-    def close(self) -> None:
-        """Give up connections; calls in flight may fail."""
+    async def alive(self, lane: str) -> bool:
+        """Whether somebody answers there; asked while a lane sleeps."""
+
+    async def close(self) -> None:
+        """Give up connections."""
+
+
+class Probing(Protocol):
+    """A judge whose server tells token probabilities."""
+
+    async def probe(self, request: Request) -> Reply:
+        """The rating alone, without an analysis; `confidence` is None when the server tells no probabilities."""
+
+
+class Writing(Protocol):
+    """A judge that can write the profiles that its user view reads."""
+
+    def profile_prompt(self, user: int) -> Prompt | None:
+        """What asks for a user's profile; None where none is to be written."""
+
+    async def write(self, request: Request) -> Written:
+        """The profile; raises like `judge`."""
+
+    def use_profiles(self, written: Mapping[int, str]) -> None:
+        """Profiles by user position, for the prompts from now on."""
 
 
 def question_key(judge: Judge, prompt: Prompt) -> str:

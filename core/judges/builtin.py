@@ -42,6 +42,8 @@ class BuiltinJudge:
 
     name = "builtin"
     is_llm = False
+    lanes = ("",)
+    hosted = False
     model = "built-in rater, not a language model"
     version = "1"
 
@@ -53,10 +55,10 @@ class BuiltinJudge:
     def identity(self) -> dict[str, Any]:
         return {"judge": self.name, "digest": self.digest}
 
-    def check(self) -> Health:
+    async def check(self) -> Health:
         return Health(True, "The built-in rater is always there. It compares texts; it is not a language model.")
 
-    def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
+    async def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
         """Fatal when the items have no texts, or texts that do not tell chosen items from random ones."""
         encoded = semantic.encode_items(dataset, self._settings, self._cache)
         self.digest = fingerprint(encoded.name, SAMPLE, NEAREST, SATURATED, PRIOR_PAIRS, LEAST_SEPARATION)
@@ -94,7 +96,7 @@ class BuiltinJudge:
         content = json.dumps(evidence | told, ensure_ascii=False, sort_keys=True)
         return Prompt(({"role": "evidence", "content": content},), truncated=False)
 
-    def judge(self, request: Request) -> Reply:
+    async def judge(self, request: Request) -> Reply:
         evidence = json.loads(request.prompt.messages[0]["content"])
         score = evidence["score"]
         rating = Rating.HIGH if score >= evidence["high"] else Rating.LOW if score < evidence["low"] else Rating.MID
@@ -106,7 +108,10 @@ class BuiltinJudge:
         )
         return Reply(rating.value, f"{found} {likeness}", raw=json.dumps({"rating": rating.value, "score": score}))
 
-    def close(self) -> None:
+    async def alive(self, lane: str) -> bool:
+        return True
+
+    async def close(self) -> None:
         """Nothing is open."""
 
 

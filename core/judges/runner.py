@@ -1,72 +1,80 @@
 """Asks a judge about candidates: what the store knows is not asked again, and every answer is kept the moment it comes.
 
-A worker takes one user's questions and works through them in order, because a language model's server then re-uses what
-it has read about that user. Each class of error has a budget of its own (`Policy`). Killed at any moment, a run loses
-at most the calls in flight.
+A run goes through up to four stages: profiles (where the model writes them), the questions, probes of the ratings, and
+further answers. Killed at any moment, it loses at most the calls in flight; the next run goes on where this one was.
 """
 
-import logging
-import queue
+import asyncio
 import random
-import threading
+import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol
 
-from core.errors import BadAnswer, Busy, Fatal, JudgeError, Refused, Transient
-from core.judges.base import CutOff, Judge, Reply, Request, question_key
+import numpy as np
+
+from core.errors import Fatal
+from core.judges.base import Cost, Judge, Request, question_key
+from core.judges.engine import Engine, Meter, Policy, Trial
+from core.judges.questions import Questions, wanted, write
 from core.prompts import Prompt
 from core.records import VIEWS, Candidates, Dataset, Judgment
 from core.settings import JudgeSettings
-from core.store import Store, Want
+from core.store import PROBE, Store
 
-log = logging.getLogger(__name__)
-
-ProgressCall = Callable[[int, int, str], None]
 LOOK_S = 0.05
-LOOK_PAIRS = 100
-"""While the questions are written, a stop is looked for this often."""
-KEPT_CHARS = 50_000_000
-"""Prompts up to this length in all are kept until they are asked; those of a huge run are written again."""
-LAST_CALLS_S = 2.0
-"""After a stop the calls in flight get this long before the judge hangs up."""
+PROBED_USERS = 6
+"""An estimate judges two pairs of so many users: the first shows what reading a user costs, the second what re-using it saves."""
 
 
 @dataclass(frozen=True)
-class Policy:
-    """Budgets of the error classes."""
+class State:
+    """How far a run is."""
 
-    transient_attempts: int = 5  # per question
-    bad_answers: int = 3  # per question
-    streak: int = 10  # transient errors in a row, over all workers, that end the run
-    busy_s: float = 600.0  # a server that only says "busy" for so long ends the run
-    pause_s: float = 0.5  # the first pause is up to this long, each further one up to twice the one before
-    longest_pause_s: float = 30.0
+    stage: str
+    done: int = 0
+    total: int = 0
+    message: str = ""
+    eta_s: float | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+Watch = Callable[[State], None]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long the open questions of the candidates take with one request at a time, and what they use up."""
+
+    questions: int
+    low_s: float
+    high_s: float  # a 90 % interval by the calls that were measured
+    tokens_in: float
+    tokens_out: float
+    cost: float | None  # in the currency of the prices; None without prices
 
 
 @dataclass(frozen=True)
 class Summary:
     """What a run did."""
 
-    asked: int  # calls made now, repeated ones too
-    cached: int  # views that the store knew
-    failed: int  # views that ran out of their budget now
-    unjudged: int  # pairs without both views
-    seconds: float
+    asked: int = 0  # calls made now, repeated ones too
+    cached: int = 0  # views that the store knew
+    failed: int = 0  # views that ran out of their budget now
+    unjudged: int = 0  # pairs without both views
+    seconds: float = 0.0
+    profiles: int = 0  # written now
+    samples: int = 0  # probes and further answers got now
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = None
+    estimate: Estimate | None = None
 
-
-@dataclass(frozen=True)
-class _Question:
-    user: int
-    item: int
-    view: str
-    key: str
-    prompt: Prompt | None  # None: there were too many to keep
-
-
-class _Stop(Exception):
-    """The run is over; leave what you do."""
+    def plain(self) -> dict[str, Any]:
+        """For a run's result."""
+        return asdict(self)
 
 
 def run(
@@ -76,196 +84,296 @@ def run(
     judge: Judge,
     settings: JudgeSettings,
     *,
-    progress: ProgressCall = lambda done, total, message: None,
+    watch: Watch = lambda state: None,
     should_stop: Callable[[], bool] = lambda: False,
-    policy: Policy = Policy(),
+    policy: Policy | None = None,
 ) -> Summary:
-    """Judge the candidates in both views, in their order, up to `settings.limit` pairs; done and total count views.
+    """Judge the candidates in both views, in their order, as the settings choose them; done and total count views.
 
     Stopped before the first question, it has asked and noted nothing, and counts every pair as unjudged. Raises Fatal or
     another JudgeError, with what to do about it, when no further question can work; everything answered until then is
     kept, and the next run asks only for the rest.
     """
-    began = time.monotonic()
-    try:
-        health = judge.check()
+    work = _Run(store, dataset, candidates, judge, settings, watch, should_stop, policy or Policy(wait_s=settings.wait_s))
+    return asyncio.run(work.carry_out())
+
+
+class _Run:
+    def __init__(
+        self,
+        store: Store,
+        dataset: Dataset,
+        candidates: Candidates,
+        judge: Judge,
+        settings: JudgeSettings,
+        watch: Watch,
+        should_stop: Callable[[], bool],
+        policy: Policy,
+    ) -> None:
+        self.store, self.dataset, self.judge = store, dataset, judge
+        self._candidates, self._settings = candidates, settings
+        self._watch, self._should_stop, self._policy = watch, should_stop, policy
+        self._began = time.monotonic()
+        self._summary = Summary()
+
+    async def carry_out(self) -> Summary:
+        try:
+            work = asyncio.ensure_future(self._stages())
+            while not work.done():
+                await asyncio.wait([work], timeout=LOOK_S)
+                if not work.done() and self._should_stop():
+                    work.cancel()  # which hangs up: the server stops generating
+                    await asyncio.wait([work])
+            if not work.cancelled():
+                work.result()
+        finally:
+            await self.judge.close()
+        return replace(self._summary, seconds=time.monotonic() - self._began, cost=self._cost())
+
+    async def _stages(self) -> None:
+        pairs = wanted(self.dataset, self._candidates, self._settings)
+        self._summary = replace(self._summary, unjudged=len(pairs))
+        await self._prepare()
+        if self._settings.profiles == "written" and self.judge.is_llm:
+            await self._write_profiles(pairs)
+        questions = write(self.judge, pairs, self._look(len(pairs)))
+        if questions is not None:
+            await self._ask(questions)
+
+    async def _prepare(self) -> None:
+        health = await self.judge.check()
         if not health.ok:
             raise Fatal(health.message, health.hint)
-        progress(0, 0, "reading the texts")
-        judge.prepare(dataset, candidates)
-        pairs = candidates.where(slice(settings.limit))
-        questions = _questions(judge, pairs, progress, should_stop)
-        if questions is None:
-            return Summary(0, 0, 0, len(pairs), time.monotonic() - began)
-        work = _Work(store, dataset, questions, judge, policy)
-        work.carry_out(settings.workers if judge.is_llm else 1, progress, should_stop)
-    finally:
-        judge.close()
-    return Summary(work.calls, work.cached, work.failed, work.unjudged(), time.monotonic() - began)
+        self._watch(State("reading the texts"))
+        await self.judge.prepare(self.dataset, self._candidates)
 
+    def _look(self, pairs: int) -> Callable[[int], bool]:
+        def look(done: int) -> bool:
+            self._watch(State("writing the questions", message=f"{done:,} of {pairs:,} pairs", total=pairs * len(VIEWS)))
+            return not self._should_stop()
 
-def _questions(
-    judge: Judge, pairs: Candidates, progress: ProgressCall, should_stop: Callable[[], bool]
-) -> list[_Question] | None:
-    """Both views of every pair; None when somebody stopped it."""
-    questions, room, total = [], KEPT_CHARS, len(pairs) * len(VIEWS)
-    for number, (user, item) in enumerate(zip(pairs.user.tolist(), pairs.item.tolist(), strict=True)):
-        if number % LOOK_PAIRS == 0:
-            if should_stop():
-                return None
-            progress(0, total, f"writing the questions: {number:,} of {len(pairs):,} pairs")
-        for view in VIEWS:
-            prompt = judge.prompt(user, item, view)
-            room -= len(prompt.messages[-1]["content"])  # the system part is one string for all
-            questions.append(_Question(user, item, view, question_key(judge, prompt), prompt if room >= 0 else None))
-    return None if should_stop() else questions
+        return look
 
+    async def _write_profiles(self, pairs: Candidates) -> None:
+        """One call for each user who has no profile yet; users whose call fails keep the made one."""
+        asked = {}
+        for user in np.unique(pairs.user).tolist():
+            if prompt := self.judge.profile_prompt(user):
+                asked[user] = (question_key(self.judge, prompt), prompt)
+        known = self.store.profiles(key for key, _ in asked.values())
+        open_ = [user for user, (key, _) in asked.items() if key not in known]
+        stage = _Stage("writing profiles", len(asked), len(asked) - len(open_))
+        await self._work(
+            stage, [(self.dataset.user_ids[user], [user]) for user in open_], lambda user: _Profile(self, user, *asked[user])
+        )
+        self._summary = replace(self._summary, profiles=stage.engine.meter.answered)
+        known |= self.store.profiles(asked[user][0] for user in open_)
+        self.judge.use_profiles({user: known[key] for user, (key, _) in asked.items() if key in known})
 
-class _Work:
-    """The state that workers share; every change of it happens under one lock."""
-
-    def __init__(self, store: Store, dataset: Dataset, questions: list[_Question], judge: Judge, policy: Policy) -> None:
-        self._store, self._dataset, self._judge, self._policy = store, dataset, judge, policy
-        self._questions = questions
-        self._note()
-        self._views = Counter(question.key for question in self._questions)
-        answered = store.answered(self._views)
-        self.cached = self._done = sum(self._views[key] for key in answered)
-        self.calls = self.failed = 0
-        self._answered = answered
-        self._groups: queue.SimpleQueue[list[_Question]] = queue.SimpleQueue()
-        for group in self._left():
-            self._groups.put(group)
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._error: Exception | None = None
-        self._streak = 0
-        self._busy_since: float | None = None
-
-    def carry_out(self, workers: int, progress: ProgressCall, should_stop: Callable[[], bool]) -> None:
-        """Work until all is answered or failed, somebody stops it, or an error ends it, which is raised."""
-        # Daemons: a process that ends does not wait for calls in flight; the server stops working when it hangs up.
-        threads = [threading.Thread(target=self._worker, name=f"judge-{n}", daemon=True) for n in range(workers)]
-        began, done_before = time.monotonic(), self._done
-        try:
-            for thread in threads:
-                thread.start()
-            while any(thread.is_alive() for thread in threads) and not self._stopped.is_set():
-                time.sleep(LOOK_S)
-                if should_stop():
-                    self._stopped.set()
-                rate = (self._done - done_before) / (time.monotonic() - began) * 60
-                progress(self._done, len(self._questions), f"{self.cached} known, {self.failed} failed, {rate:.0f} a minute")
-            deadline = time.monotonic() + LAST_CALLS_S
-            for thread in threads:
-                thread.join(max(0.0, deadline - time.monotonic()))
-        finally:
-            self._stopped.set()
-        progress(self._done, len(self._questions), f"{self.cached} known, {self.failed} failed")
-        if self._error is not None:
-            raise self._error
-
-    def unjudged(self) -> int:
-        """Pairs of this run that lack a view."""
-        answered = self._store.answered(self._views)
-        return len({(question.user, question.item) for question in self._questions if question.key not in answered})
-
-    def _note(self) -> None:
-        """Tell the store what is wanted, all at one moment."""
-        judge, users, items = self._judge, self._dataset.user_ids, self._dataset.item_ids
-        wants = [
-            Want(users[each.user], items[each.item], each.view, judge.name, judge.model, each.key) for each in self._questions
-        ]
-        self._store.ask(self._dataset.name, wants)
-
-    def _left(self) -> list[list[_Question]]:
-        """Open questions by user, each key once, users in the order of their first pair; one view after the other."""
-        groups: dict[int, list[_Question]] = {}
-        seen = set(self._answered)
-        for question in self._questions:
-            if question.key not in seen:
-                seen.add(question.key)
-                groups.setdefault(question.user, []).append(question)
-        return [sorted(group, key=lambda each: VIEWS.index(each.view)) for group in groups.values()]
-
-    def _worker(self) -> None:
-        try:
-            while not self._stopped.is_set():
-                for question in self._groups.get_nowait():
-                    self._answer(question)
-        except queue.Empty:
-            return
-        except _Stop:
-            return
-        except Exception as error:  # noqa: BLE001 - raised again by carry_out, in the caller's thread
-            with self._lock:
-                if not self._stopped.is_set():
-                    self._error = error
-            self._stopped.set()
-
-    def _answer(self, question: _Question) -> None:
-        """One question until it is answered or out of budget."""
-        prompt = question.prompt or self._judge.prompt(question.user, question.item, question.view)
-        request = Request(question.key, question.user, question.item, question.view, prompt)
-        transient, attempt, short = 0, 0, False
-        while True:
-            attempt += 1
-            began = time.monotonic()
+    async def _ask(self, questions: Questions) -> None:
+        self.store.ask(self.dataset.name, questions.wants(self.dataset, self.judge))
+        views = Counter(questions.keys.ravel().tolist())
+        answered = {key.encode() for key in self.store.answered(key.decode() for key in views)}
+        cached = sum(views[key] for key in answered)
+        self._summary = replace(self._summary, cached=cached)
+        stage = _Stage("judging", questions.keys.size, cached, views=views)
+        groups = self._groups(questions, answered)
+        if self._settings.estimate:
+            await self._estimate(questions, groups, stage)
+        else:
             try:
-                reply = self._call(request)
-            except Busy:
-                self._wait_while_busy()
-                attempt -= 1
-                continue
-            except Transient as error:
-                transient += 1
-                self._store.fail(question.key, "transient", error.message, attempt)
-                self._count_streak(error)
-                if transient >= self._policy.transient_attempts:
-                    return self._give_up(question)
-                self._pause(transient)
-                continue
-            except BadAnswer as error:
-                self._store.fail(question.key, "bad answer", error.message, attempt)
-                request = replace(
-                    request, bad_answers=request.bad_answers + 1, room=2 if isinstance(error, CutOff) else request.room
-                )
-                if request.bad_answers >= self._policy.bad_answers:
-                    return self._give_up(question)
-                continue
-            except Refused as error:
-                self._store.fail(question.key, "refused", error.message, attempt)
-                if short:
-                    return self._give_up(question)
-                short = True
-                request = replace(request, prompt=self._judge.prompt(question.user, question.item, question.view, short=True))
-                continue
-            return self._keep(request, reply, time.monotonic() - began, short)
+                await self._work(stage, groups, lambda number: _Question(self, questions, number, stage))
+            finally:
+                self._count(questions, stage)
+            await self._ask_again(questions)
 
-    def _call(self, request: Request) -> Reply:
-        if self._stopped.is_set():
-            raise _Stop
-        with self._lock:
-            self.calls += 1
+    def _count(self, questions: Questions, stage: "_Stage") -> None:
+        """What is in the store when a stage ends, however it ends."""
+        answered = self.store.answered({key.decode() for key in questions.keys.ravel().tolist()})
+        judged = np.isin(questions.keys, np.array(sorted(answered), "S64")) if answered else np.zeros(questions.keys.shape, bool)
+        self._summary = replace(self._summary, failed=stage.failed, unjudged=int((~judged.all(axis=1)).sum()))
+
+    def _groups(self, questions: Questions, skipped: set[bytes]) -> list[tuple[str, Sequence[int]]]:
+        """Open questions (pair * views + view) by user, each key once, users in the order of their first pair.
+
+        One view comes after the other.
+        """
+        groups: dict[int, list[int]] = {}
+        seen = set(skipped)
+        for pair, user in enumerate(questions.user.tolist()):
+            for view in range(len(VIEWS)):
+                key = questions.keys[pair, view]
+                if key not in seen:
+                    seen.add(key)
+                    groups.setdefault(user, []).append(pair * len(VIEWS) + view)
+        ids = self.dataset.user_ids
+        return [(ids[user], sorted(group, key=lambda number: number % len(VIEWS))) for user, group in groups.items()]
+
+    async def _ask_again(self, questions: Questions) -> None:
+        """Probes and further answers to the questions that have an answer, as the settings want them."""
+        numbers = [PROBE] if self._settings.confidence == "probe" and hasattr(self.judge, "probe") else []
+        numbers += range(1, self._settings.samples + 1) if self.judge.is_llm else []
+        answered = self.store.answered({key.decode() for key in questions.keys.ravel().tolist()})
+        for number in numbers:
+            got = self.store.sampled(answered, number)
+            skipped = {key.encode() for key in got} | set(questions.keys.ravel().tolist()).difference(
+                key.encode() for key in answered
+            )
+            groups = self._groups(questions, skipped)
+            name = "probing the ratings" if number == PROBE else f"asking again ({number} of {self._settings.samples})"
+            stage = _Stage(name, len(answered), len(got))
+            await self._work(stage, groups, lambda place, n=number: _Sample(self, questions, place, n))
+            self._summary = replace(self._summary, samples=self._summary.samples + stage.engine.meter.answered)
+
+    async def _estimate(self, questions: Questions, groups: list[tuple[str, Sequence[int]]], stage: "_Stage") -> None:
+        """Two pairs of each of a few users, one call at a time: what a first and a following question cost."""
+        n_open = sum(len(group) for _, group in groups)
+        seconds: dict[bool, list[float]] = {True: [], False: []}  # by "first of its user and view"
+        by_length = sorted(groups, key=lambda group: questions.chars.ravel()[group[1][0]])
+        several = [group for group in by_length if len(group[1]) > len(VIEWS)] or by_length
+        chosen = [several[round(place)] for place in np.linspace(0, len(several) - 1, min(PROBED_USERS, len(several)))]
+        probed = []
+        for user, group in chosen:
+            per_view = [[number for number in group if number % len(VIEWS) == view][:2] for view in range(len(VIEWS))]
+            probed.append((user, [number for numbers in per_view for number in numbers]))
+        firsts = {number for _, group in probed for number in _first_of_views(group)}
+
+        def timed(number: int, taken_s: float) -> None:
+            seconds[number in firsts].append(taken_s)
+
+        stage.total = sum(len(group) for _, group in probed)
+        stage.done = 0
+        await self._work(stage, probed, lambda number: _Question(self, questions, number, stage, timed), workers=1)
+        meter = stage.engine.meter
+        if not meter.answered:
+            raise Fatal("Not one of the questions got an answer, so there is nothing to estimate from.", meter.last_error)
+        n_first = sum(len(_first_of_views(group)) for _, group in groups)
+        low, high = _interval(seconds[True] or seconds[False], seconds[False] or seconds[True], n_first, n_open - n_first)
+        tokens = [n_open * total / meter.answered for total in (meter.tokens_in, meter.tokens_out)]
+        made = Estimate(n_open, low, high, *tokens, self._priced(*tokens))
+        self._count(questions, stage)
+        self._summary = replace(self._summary, estimate=made)
+
+    async def _work(
+        self,
+        stage: "_Stage",
+        groups: Sequence[tuple[str, Sequence[int]]],
+        task: Callable[[int], "_Task"],
+        workers: int | None = None,
+    ) -> None:
+        """One stage, with progress; a stop is noticed by `carry_out`."""
+        wished = workers or (self._settings.workers if self.judge.is_llm else 1)
+        stage.engine = engine = Engine(
+            self.judge.lanes, self.judge.alive, workers=wished, hosted=self.judge.hosted, policy=self._policy
+        )
+        working = asyncio.ensure_future(engine.work(groups, task))
         try:
-            reply = self._judge.judge(request)
-        except BadAnswer:
-            self._server_works()
-            raise
-        except JudgeError:
-            if self._stopped.is_set():
-                raise _Stop from None
-            raise
-        self._server_works()
-        return reply
+            while not working.done():
+                self._watch(stage.state(self))
+                await asyncio.wait([working], timeout=LOOK_S)
+            working.result()
+        finally:
+            working.cancel()
+            meter, so_far = engine.meter, self._summary
+            self._summary = replace(
+                so_far,
+                asked=so_far.asked + meter.calls,
+                tokens_in=so_far.tokens_in + meter.tokens_in,
+                tokens_out=so_far.tokens_out + meter.tokens_out,
+            )
+            self._watch(stage.state(self))
 
-    def _keep(self, request: Request, reply: Reply, seconds: float, short: bool) -> None:
-        judge = self._judge
+    def _cost(self) -> float | None:
+        return self._priced(self._summary.tokens_in, self._summary.tokens_out)
+
+    def _priced(self, tokens_in: float, tokens_out: float) -> float | None:
+        """By the prices that the person typed; None without any."""
+        prices = (self._settings.price_in, self._settings.price_out)
+        if prices == (None, None):
+            return None
+        return ((prices[0] or 0) * tokens_in + (prices[1] or 0) * tokens_out) / 1e6
+
+    def spent(self, meter: Meter) -> float | None:
+        """The cost up to now, the stage at work included."""
+        return self._priced(self._summary.tokens_in + meter.tokens_in, self._summary.tokens_out + meter.tokens_out)
+
+
+@dataclass
+class _Stage:
+    """Progress of one stage."""
+
+    name: str
+    total: int
+    done: int  # in the store, when it began and since
+    views: Counter[bytes] = field(default_factory=Counter)
+    failed: int = 0
+    began: float = field(default_factory=time.monotonic)
+    engine: Engine | None = None
+
+    def __post_init__(self) -> None:
+        self._known = self.done
+
+    def state(self, run: _Run) -> State:
+        engine = self.engine
+        meter, rate = engine.meter, engine.meter.per_second(self.began)
+        done = self.done if self.views else self._known + meter.answered
+        left = max(self.total - done - self.failed, 0)
+        told = [f"{self._known:,} known", f"{self.failed:,} failed", f"{60 * rate:.0f} a minute"]
+        told.append(f"{engine.workers} at once" if not engine.asleep else f"waiting for the server: {meter.last_error}")
+        detail = {
+            "known": self._known,
+            "failed": self.failed,
+            "a minute": 60 * rate,
+            "requests at once": engine.workers,
+            "waiting for a slot": meter.waiting,
+            "tokens read": meter.tokens_in,
+            "of those re-used": meter.tokens_cached,
+            "tokens written": meter.tokens_out,
+            "cost": run.spent(meter),
+            "last error": meter.last_error,
+            "asleep": engine.asleep,
+        }
+        eta = left / rate if rate and not engine.asleep else None
+        return State(self.name, done, self.total, ", ".join(told), eta, detail)
+
+
+class _Task(Protocol):
+    async def attempt(self, trial: Trial) -> Cost: ...
+    def note(self, kind: str, detail: str, trial: Trial) -> None: ...
+    def give_up(self) -> None: ...
+
+
+class _Question:
+    """One view of one pair; `timed` is told how many seconds a good answer took."""
+
+    def __init__(
+        self,
+        run: _Run,
+        questions: Questions,
+        number: int,
+        stage: _Stage,
+        timed: Callable[[int, float], None] = lambda number, taken_s: None,
+    ) -> None:
+        self._run, self._stage, self._number, self._timed = run, stage, number, timed
+        pair, view = divmod(number, len(VIEWS))
+        self.key = questions.key(pair, view)
+        self.user, self.item, self.view = int(questions.user[pair]), int(questions.item[pair]), VIEWS[view]
+        self._views = stage.views[self.key.encode()]
+
+    def request(self, trial: Trial, sample: int = 0) -> Request:
+        prompt = self._run.judge.prompt(self.user, self.item, self.view, trial.short)
+        return Request(self.key, self.user, self.item, self.view, prompt, trial.lane, trial.bad_answers, trial.room, sample)
+
+    async def attempt(self, trial: Trial) -> Cost:
+        judge, dataset = self._run.judge, self._run.dataset
+        request, began = self.request(trial), time.monotonic()
+        reply = await judge.judge(request)
+        taken_s = time.monotonic() - began
         judgment = Judgment(
-            key=request.key,
-            user_id=self._dataset.user_ids[request.user],
-            item_id=self._dataset.item_ids[request.item],
-            view=request.view,
+            key=self.key,
+            user_id=dataset.user_ids[self.user],
+            item_id=dataset.item_ids[self.item],
+            view=self.view,
             rating=reply.rating,
             analysis=reply.analysis,
             confidence=reply.confidence,
@@ -274,42 +382,105 @@ class _Work:
             model=judge.model,
             digest=judge.digest,
             prompt_version=judge.version,
-            prompt_tokens=reply.prompt_tokens,
-            answer_tokens=reply.answer_tokens,
-            seconds=seconds,
+            prompt_tokens=reply.cost.prompt_tokens,
+            answer_tokens=reply.cost.answer_tokens,
+            seconds=taken_s,
             at=time.time(),
+            profile=request.prompt.profile,
+            cached_tokens=reply.cost.cached_tokens,
+            wait_s=reply.cost.wait_s,
+            server=trial.lane,
         )
-        truncated = short or request.prompt.truncated
-        self._store.record(judgment, request.prompt.messages, reply.raw, how=reply.how, truncated=truncated)
-        with self._lock:
-            self._done += self._views[request.key]
+        truncated = trial.short or request.prompt.truncated
+        self._run.store.record(judgment, request.prompt.messages, reply.raw, how=reply.how, truncated=truncated)
+        self._stage.done += self._views
+        self._timed(self._number, taken_s)
+        return reply.cost
 
-    def _give_up(self, question: _Question) -> None:
-        with self._lock:
-            self.failed += self._views[question.key]
+    def note(self, kind: str, detail: str, trial: Trial) -> None:
+        self._run.store.fail(self.key, kind, detail, trial.number)
 
-    def _server_works(self) -> None:
-        with self._lock:
-            self._streak, self._busy_since = 0, None
+    def give_up(self) -> None:
+        self._stage.failed += self._views
 
-    def _count_streak(self, error: Transient) -> None:
-        with self._lock:
-            self._streak += 1
-            ended = self._streak >= self._policy.streak
-        if ended:
-            hint = f"{error.hint} What was answered is kept: start the judging again when the server works.".strip()
-            raise JudgeError(f"{self._streak} calls in a row failed, the last one so: {error.message}", hint)
 
-    def _wait_while_busy(self) -> None:
-        with self._lock:
-            self._busy_since = self._busy_since or time.monotonic()
-            waited = time.monotonic() - self._busy_since
-        if waited > self._policy.busy_s:
-            hint = "What was answered is kept: start the judging again later, or with fewer workers."
-            raise JudgeError(f"The server has been busy for {waited / 60:.0f} minutes.", hint)
-        self._pause(2)
+class _Sample:
+    """The probe of one question, or a further answer to it; one that fails is left out, the next run tries again."""
 
-    def _pause(self, failures: int) -> None:
-        longest = min(self._policy.longest_pause_s, self._policy.pause_s * 2**failures)
-        if self._stopped.wait(random.uniform(0, longest)):
-            raise _Stop
+    def __init__(self, run: _Run, questions: Questions, place: int, number: int) -> None:
+        self._run, self._number = run, number
+        self._question = _Question(run, questions, place, _Stage("", 0, 0))
+
+    async def attempt(self, trial: Trial) -> Cost:
+        judge = self._run.judge
+        request = self._question.request(trial, self._number)
+        reply = await (judge.probe(request) if self._number == PROBE else judge.judge(request))
+        self._run.store.add_sample(
+            request.key,
+            self._number,
+            reply.rating,
+            analysis=reply.analysis,
+            confidence=reply.confidence,
+            raw=reply.raw,
+            prompt_tokens=reply.cost.prompt_tokens,
+            answer_tokens=reply.cost.answer_tokens,
+        )
+        return reply.cost
+
+    def note(self, kind: str, detail: str, trial: Trial) -> None:
+        self._question.note(kind, detail, trial)
+
+    def give_up(self) -> None:
+        """The answer itself stands."""
+
+
+class _Profile:
+    """The profile of one user."""
+
+    def __init__(self, run: _Run, user: int, key: str, prompt: Prompt) -> None:
+        self._run, self._user, self._key, self._prompt = run, user, key, prompt
+
+    async def attempt(self, trial: Trial) -> Cost:
+        judge, began = self._run.judge, time.monotonic()
+        request = Request(self._key, self._user, -1, "profile", self._prompt, trial.lane, trial.bad_answers, trial.room)
+        written = await judge.write(request)
+        self._run.store.add_profile(
+            self._key,
+            written.text,
+            judge=judge.name,
+            model=judge.model,
+            digest=judge.digest,
+            prompt_version=judge.version,
+            prompt=self._prompt.messages,
+            raw=written.raw,
+            truncated=self._prompt.truncated,
+            prompt_tokens=written.cost.prompt_tokens,
+            answer_tokens=written.cost.answer_tokens,
+            seconds=time.monotonic() - began,
+        )
+        return written.cost
+
+    def note(self, kind: str, detail: str, trial: Trial) -> None:
+        self._run.store.fail(self._key, kind, detail, trial.number)
+
+    def give_up(self) -> None:
+        """The made profile stays."""
+
+
+def _first_of_views(group: Sequence[int]) -> list[int]:
+    """The first question of each view in a user's group: what comes before it is not in the server's memory yet."""
+    firsts: dict[int, int] = {}
+    for number in group:
+        firsts.setdefault(number % len(VIEWS), number)
+    return list(firsts.values())
+
+
+def _interval(first: Sequence[float], following: Sequence[float], n_first: int, n_following: int) -> tuple[float, float]:
+    """5th and 95th percentile of the seconds that all calls take one after the other, by bootstrap over those measured."""
+    draw = random.Random(0)
+
+    def mean(sample: Sequence[float]) -> float:
+        return statistics.fmean(draw.choices(sample, k=len(sample)))
+
+    totals = sorted(n_first * mean(first) + n_following * mean(following) for _ in range(1000))
+    return totals[50], totals[949]

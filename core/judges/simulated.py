@@ -56,6 +56,8 @@ class SimulatedJudge:
 
     name = SIMULATED
     is_llm = False
+    lanes = ("",)
+    hosted = False
     version = "1"
 
     def __init__(self, settings: JudgeSettings, cache: Path) -> None:
@@ -68,10 +70,10 @@ class SimulatedJudge:
     def identity(self) -> dict[str, Any]:
         return {"judge": self.name, "digest": self.digest}
 
-    def check(self) -> Health:
+    async def check(self) -> Health:
         return Health(True, f"A simulation for research: it reads the known truth, and errs on {100 * self._error:g} % of pairs.")
 
-    def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
+    async def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
         """Fatal when the dataset has no known truth."""
         known = _known(dataset, pairs.user, pairs.item)
         said = relevant(dataset, pairs.user, pairs.item, self._error, self._seed)
@@ -88,7 +90,7 @@ class SimulatedJudge:
         content = json.dumps(pair | {"relevant": known, "answer": said}, ensure_ascii=False, sort_keys=True)
         return Prompt(({"role": "simulation", "content": content},), truncated=False)
 
-    def judge(self, request: Request) -> Reply:
+    async def judge(self, request: Request) -> Reply:
         asked = json.loads(request.prompt.messages[0]["content"])
         rating = Rating.HIGH if asked["answer"] else Rating.LOW
         analysis = (
@@ -96,5 +98,8 @@ class SimulatedJudge:
         )
         return Reply(rating.value, analysis, raw=json.dumps({"rating": rating.value}))
 
-    def close(self) -> None:
+    async def alive(self, lane: str) -> bool:
+        return True
+
+    async def close(self) -> None:
         """Nothing is open."""

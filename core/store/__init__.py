@@ -12,13 +12,15 @@ from core import labels
 from core.artifacts import Home
 from core.records import Dataset, LabelSet
 from core.store.decisions import DecisionLog
-from core.store.judgments import JudgmentLog, Want
+from core.store.judgments import Want
+from core.store.profiles import ProfileLog
+from core.store.samples import PROBE, SampleLog
 from core.store.versions import VersionLog
 
-__all__ = ["Store", "Want"]
+__all__ = ["PROBE", "Store", "Want"]
 
 
-class Store(DecisionLog, JudgmentLog, VersionLog):
+class Store(DecisionLog, SampleLog, ProfileLog, VersionLog):
     """Safe to share between threads, and several processes may have the same database open at once.
 
     Every method may raise StoreError (locked, disk full, not a database); then nothing of that call was written.

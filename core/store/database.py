@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 BUSY_S = 15.0
 """A writer waits this long for another one before it gives up."""
 
+CHUNK = 500
+"""Keys that one query looks for at most."""
+
 CAUSES = {
     "locked": ("is locked by another program", "Close what else writes to it, then try again."),
     "full": ("cannot grow: the disk is full", "Free some space, then try again."),
@@ -69,15 +72,18 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self, datasets: str | Select) -> Iterator[Connection]:
+    def writing(self, datasets: str | Select | Sequence[str]) -> Iterator[Connection]:
         """A transaction that holds the write lock from its first moment and moves the revision of `datasets` on."""
         with self._explained(), self._writer.begin() as connection:
             self._advance(connection, datasets)
             yield connection
 
-    def _advance(self, connection: Connection, datasets: str | Select) -> None:
+    def _advance(self, connection: Connection, datasets: str | Select | Sequence[str]) -> None:
         table = self._table("revision")
-        names = [datasets] if isinstance(datasets, str) else list(connection.scalars(datasets))
+        if isinstance(datasets, Select):
+            names = list(connection.scalars(datasets))
+        else:
+            names = [datasets] if isinstance(datasets, str) else datasets
         for name in sorted(names):
             statement = self._insert(table).values(dataset=name, n=1)
             connection.execute(statement.on_conflict_do_update(index_elements=["dataset"], set_={"n": table.c.n + 1}))

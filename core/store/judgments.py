@@ -9,15 +9,15 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any, NamedTuple
 
 import pandas as pd
 from sqlalchemy import Select, func, insert, select
 
 from core.records import Judgment
-from core.store.database import Database, frame
+from core.store.database import CHUNK, Database, frame
 
-CHUNK = 500
 RATER = ["judge", "model", "digest", "prompt_version"]
 """What tells one rater from another; the two views of a label never come from different raters."""
 OPINION = ["user_id", "item_id", *RATER, "asked_at"]
@@ -38,18 +38,18 @@ class Want(NamedTuple):
 class JudgmentLog(Database):
     """The cache of judgments and its bookkeeping."""
 
-    def ask(self, dataset: str, wants: Sequence[Want]) -> None:
+    def ask(self, dataset: str, wants: Iterable[Want]) -> None:
         """Note what is wanted, all at one moment; asking again makes these the newest wants of their pairs."""
-        if not wants:
-            return
         table = self._table("want")
         statement = self._insert(table)
         statement = statement.on_conflict_do_update(
             index_elements=["dataset", "user_id", "item_id", "view", "key"], set_={"at": statement.excluded.at}
         )
         common = {"dataset": dataset, "at": time.time()}
+        left = iter(wants)
         with self.writing(dataset) as connection:
-            connection.execute(statement, [want._asdict() | common for want in wants])
+            while part := [want._asdict() | common for want in islice(left, CHUNK)]:
+                connection.execute(statement, part)
 
     def answered(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` that have an answer."""
@@ -63,20 +63,23 @@ class JudgmentLog(Database):
         self, judgment: Judgment, prompt: Sequence[Mapping[str, str]], raw: str, *, how: str = "strict", truncated: bool = False
     ) -> None:
         """Keep a valid answer with the messages that were sent, in a transaction of its own. The first answer to a key stays."""
-        want, table, evidence = self._table("want"), self._table("judgment"), self._table("evidence")
+        table, evidence = self._table("judgment"), self._table("evidence")
         values = {name: value for name, value in asdict(judgment).items() if name in table.c}
-        asking = select(want.c.dataset).distinct().where(want.c.key == judgment.key)
         text = json.dumps(list(prompt), ensure_ascii=False)
-        with self.writing(asking) as connection:
+        with self.writing(self._asking(judgment.key)) as connection:
             connection.execute(self._insert(table).on_conflict_do_nothing(), values | {"how": how, "truncated": truncated})
             connection.execute(self._insert(evidence).on_conflict_do_nothing(), {"key": judgment.key, "prompt": text, "raw": raw})
 
     def fail(self, key: str, kind: str, detail: str, attempt: int) -> None:
         """Note one attempt that gave no valid answer."""
-        want = self._table("want")
-        with self.writing(select(want.c.dataset).distinct().where(want.c.key == key)) as connection:
+        with self.writing(self._asking(key)) as connection:
             values = {"key": key, "kind": kind, "detail": detail[:2000], "attempt": attempt, "at": time.time()}
             connection.execute(insert(self._table("failure")), values)
+
+    def _asking(self, key: str) -> Select:
+        """The datasets whose pairs wait for this answer."""
+        want = self._table("want")
+        return select(want.c.dataset).distinct().where(want.c.key == key)
 
     def judgments(
         self, dataset: str, user_id: str | None = None, item_id: str | None = None, *, texts: bool = True

@@ -23,6 +23,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
 )
 from sqlalchemy import UniqueConstraint as Unique
 
@@ -155,7 +156,71 @@ def m003_label_versions(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_decisions, m002_judgments, m003_label_versions]
+def m004_reasoning(connection: Connection) -> None:
+    """More about each answer, further answers to the same questions, profiles that models wrote, questions sent away in files."""
+    for name, kind in (
+        ("profile", "VARCHAR(10) NOT NULL DEFAULT ''"),
+        ("cached_tokens", "INTEGER"),
+        ("wait_s", "FLOAT"),
+        ("server", "TEXT NOT NULL DEFAULT ''"),
+        ("origin", "VARCHAR(20) NOT NULL DEFAULT 'asked'"),
+    ):
+        connection.execute(text(f"ALTER TABLE judgment ADD COLUMN {name} {kind}"))
+    metadata = MetaData()
+    Table(
+        "sample",
+        metadata,
+        Column("id", ROW_ID, primary_key=True),
+        Column("key", String(64), nullable=False),  # of the question, as in judgment
+        Column("number", Integer, nullable=False),  # 0: the probe, which asks for the rating alone; n: the n-th further answer
+        Column("rating", String(4), nullable=False),
+        Column("analysis", Text, nullable=False),
+        Column("confidence", Float),
+        Column("raw", Text, nullable=False),
+        Column("prompt_tokens", Integer),
+        Column("answer_tokens", Integer),
+        Column("at", Float, nullable=False),
+        Unique("key", "number", name="sample_once"),
+        sqlite_autoincrement=True,
+    )
+    Table(
+        "profile",
+        metadata,
+        Column("id", ROW_ID, primary_key=True),
+        Column("key", String(64), nullable=False, unique=True),
+        Column("text", Text, nullable=False),
+        Column("judge", Text, nullable=False),
+        Column("model", Text, nullable=False),
+        Column("digest", Text, nullable=False),
+        Column("prompt_version", Text, nullable=False),
+        Column("prompt", Text, nullable=False),  # JSON: the messages as they were sent
+        Column("raw", Text, nullable=False),
+        Column("truncated", Boolean, nullable=False),
+        Column("prompt_tokens", Integer),
+        Column("answer_tokens", Integer),
+        Column("seconds", Float, nullable=False),
+        Column("at", Float, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    Table(
+        "request",
+        metadata,
+        Column("key", String(64), primary_key=True),
+        Column("view", String(10), nullable=False),
+        Column("prompt", Text, nullable=False),
+        Column("judge", Text, nullable=False),
+        Column("is_llm", Boolean, nullable=False),
+        Column("model", Text, nullable=False),
+        Column("digest", Text, nullable=False),
+        Column("prompt_version", Text, nullable=False),
+        Column("profile", String(10), nullable=False),
+        Column("truncated", Boolean, nullable=False),
+        Column("at", Float, nullable=False),
+    )
+    metadata.create_all(connection)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_decisions, m002_judgments, m003_label_versions, m004_reasoning]
 
 
 def applied(connection: Connection) -> list[str]:

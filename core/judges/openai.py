@@ -1,0 +1,153 @@
+"""A language model behind OpenAI's API: vLLM, llama.cpp's server, LM Studio, OpenAI and its many likes.
+
+They agree on the address and the shape, not on what a request may hold. So before a run one small question finds out
+which optional parts this server takes; a part that it refuses is left out from then on.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import BadAnswer, Fatal, JudgeError, Refused, Transient
+from core.http import is_near
+from core.judges.base import Cost, Health
+from core.judges.confidence import Token
+from core.judges.llm import Ask, Chat, LanguageModel
+from core.judges.servers import Kind, Servers
+from core.settings import JudgeSettings
+
+URL = "http://localhost:8000/v1"
+LIKELY = 10
+OPTIONAL = ("response_format", "logprobs", "chat_template_kwargs", "seed", "temperature", "max_tokens")
+"""Parts of a request that some server refuses, the least missed first."""
+TRIED = {"type": "object", "additionalProperties": False, "required": ["ready"], "properties": {"ready": {"type": "boolean"}}}
+
+
+class OpenAIJudge(LanguageModel):
+    """Speaks chat completions. There is no digest: the weights are known by the name that the server gives them."""
+
+    name = "openai"
+    hosted = True
+
+    def _connect(self, settings: JudgeSettings) -> Servers:
+        self._refused: set[str] = set()
+        key = os.environ.get(settings.api_key_env, "")
+        start = "Start it, check the address, or choose another judge."
+        kind = Kind("server with OpenAI's API", start, "Check the model's name, or choose another model.")
+        return Servers(settings.url, URL, kind, {"Authorization": f"Bearer {key}"} if key else None)
+
+    def _identity(self) -> dict[str, Any]:
+        return {"model": self.model, "without": sorted(self._refused & {"response_format", "seed", "temperature"})}
+
+    async def check(self) -> Health:
+        names: tuple[str, ...] = ()
+        for url in self.lanes:
+            try:
+                names = await self._models(url)
+            except JudgeError as error:
+                hint = error.hint
+                if "401" in error.message or "403" in error.message:
+                    hint = f"Put the key into the environment variable {self._settings.api_key_env}, and start Winnow from there."
+                return Health(False, error.message, hint)
+            if names and self.model not in names:
+                there = f"There are: {', '.join(names[:20])}."
+                return Health(False, f"{url} has no model {self.model!r}.", f"Choose another model. {there}", names)
+        where = self.lanes[0] if len(self.lanes) == 1 else f"{len(self.lanes)} addresses"
+        return Health(True, f"{where} with {self.model}.", models=names, facts={"weights": "the server tells no digest"})
+
+    async def alive(self, lane: str) -> bool:
+        try:
+            await self._models(lane)
+        except Fatal:
+            raise
+        except JudgeError:
+            return False
+        return True
+
+    async def _get_ready(self, window: int) -> None:
+        if not any(is_near(url) for url in self.lanes):
+            self._refused.add("chat_template_kwargs")  # vLLM's and llama.cpp's own: switches thinking off
+        messages = [{"role": "user", "content": 'Answer with this JSON and nothing else: {"ready": true}'}]
+        for url in self.lanes:
+            for _ in OPTIONAL:
+                try:
+                    await self._complete(Ask(url, messages, TRIED, 0.0, 1, 32, True))
+                    break
+                except Fatal as error:
+                    self._leave_out(error)
+                except Transient as error:
+                    raise Fatal(error.message, error.hint) from error
+
+    def _leave_out(self, error: Fatal) -> None:
+        """Do without the part of the request that the server complains about; the error again when it names none."""
+        said = error.message.lower()
+        spelled = {"response_format": ("response_format", "json_schema", "guided"), "logprobs": ("logprob",)}
+        for part in OPTIONAL:
+            if part not in self._refused and any(sign in said for sign in spelled.get(part, (part,))):
+                self._refused.add(part)
+                return
+        raise error
+
+    async def _chat(self, ask: Ask) -> Chat:
+        value = await self._complete(ask)
+        try:
+            choice = value["choices"][0]
+            message, reason = choice["message"], choice.get("finish_reason")
+            content, refusal = message.get("content") or "", message.get("refusal")
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise Transient(f"The answer of {ask.lane} is not one of OpenAI's API: {str(value)[:200]}.") from error
+        if refusal or reason == "content_filter":
+            raise Refused(f"The model does not answer this: {refusal or 'its filter stopped it'}.")
+        if reason not in ("stop", "length", None):
+            raise BadAnswer(f"The answer is not finished ({reason}): {content[:200]!r}.")
+        return Chat(content, reason == "length", _cost(value), _tokens(choice))
+
+    async def _complete(self, ask: Ask) -> dict[str, Any]:
+        limit_s = self._settings.timeout_s
+        return await self._servers.ask(ask.lane, "/v1/chat/completions", self._body(ask), limit_s, self.model)
+
+    def _body(self, ask: Ask) -> dict[str, Any]:
+        """`maxLength` is left out: strict servers refuse it, and the tokens are bounded anyway."""
+        schema = {"name": "answer", "strict": True, "schema": _without(ask.schema, "maxLength")}
+        parts: dict[str, dict[str, Any]] = {
+            "response_format": {"response_format": {"type": "json_schema", "json_schema": schema}},
+            "logprobs": {"logprobs": True, "top_logprobs": LIKELY} if ask.likely else {},
+            "chat_template_kwargs": {"chat_template_kwargs": {"enable_thinking": False}},
+            "seed": {"seed": ask.seed},
+            "temperature": {"temperature": ask.temperature},
+            "max_tokens": {"max_tokens": ask.tokens},
+        }
+        body: dict[str, Any] = {"model": self.model, "messages": list(ask.messages), "stream": False}
+        for name, part in parts.items():
+            body |= part if name not in self._refused else {}
+        if "max_tokens" in self._refused:
+            body["max_completion_tokens"] = ask.tokens
+        return body
+
+    async def _models(self, url: str) -> tuple[str, ...]:
+        listed = await self._servers.look(url, "/v1/models")
+        found = listed.get("data")
+        if not isinstance(found, list):
+            raise Fatal(f"What answers at {url} is not a server with OpenAI's API.", "Check the address.")
+        return tuple(sorted(str(model.get("id")) for model in found if isinstance(model, dict)))
+
+
+def _without(schema: Any, name: str) -> Any:
+    """A schema without one keyword, at any depth."""
+    if isinstance(schema, Mapping):
+        return {key: _without(value, name) for key, value in schema.items() if key != name}
+    return [_without(each, name) for each in schema] if isinstance(schema, list) else schema
+
+
+def _cost(value: Mapping[str, Any]) -> Cost:
+    usage = value.get("usage") or {}
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+    return Cost(prompt_tokens=usage.get("prompt_tokens"), cached_tokens=cached, answer_tokens=usage.get("completion_tokens"))
+
+
+def _tokens(choice: Mapping[str, Any]) -> tuple[Token, ...]:
+    told = (choice.get("logprobs") or {}).get("content") or []
+    return tuple(
+        Token(each["token"], tuple((other["token"], other["logprob"]) for other in each.get("top_logprobs") or []))
+        for each in told
+    )

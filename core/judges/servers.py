@@ -1,0 +1,122 @@
+"""HTTP to the servers of a judge: addresses, total deadlines, and which class of error each failure is."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from core.errors import Busy, Fatal, JudgeError, Refused, Transient
+from core.http import CONNECT_S, is_near, server_url, wait_s
+from core.judges.base import Unreachable
+
+CHECK_S, FIRST_S = 5.0, 600.0
+TOO_LONG = ("exceed_context_size", "context_length_exceeded", "context length", "available context", "too long", "input length")
+OUT_OF_MONEY = ("insufficient_quota", "billing")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What stands at the addresses, in words for messages."""
+
+    name: str
+    start: str  # what to do when nobody answers
+    get: str  # what to do when it lacks the model
+
+
+class Servers:
+    """One client an address. The first call to a model gets time to load it."""
+
+    def __init__(self, addresses: str | None, default: str, kind: Kind, headers: Mapping[str, str] | None = None) -> None:
+        """`addresses`: with spaces or commas between."""
+        given = (addresses or "").replace(",", " ").split() or [default]
+        self.urls = tuple(dict.fromkeys(server_url(url) for url in given))
+        self._kind = kind
+        self._clients = {
+            url: httpx.AsyncClient(
+                base_url=url,
+                timeout=None,  # every call has a deadline in total instead: a server that dribbles passes every read timeout
+                trust_env=not is_near(url),
+                headers=dict(headers or {}),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            )
+            for url in self.urls
+        }
+        self._loaded: set[str] = set()
+
+    async def ask(self, url: str, path: str, body: Mapping[str, Any], limit_s: float, model: str) -> dict[str, Any]:
+        """The JSON object that a model's server answers."""
+        text = await self._send(url, "POST", path, limit_s if url in self._loaded else max(limit_s, FIRST_S), model, json=body)
+        value = _object(text)
+        if value is None:
+            raise Transient(f"The answer of {url} is not one of {self._kind.name}: {text[:200]!r}.")
+        if "error" in value:
+            raise Transient(f"{url} says: {detail_of(text)}")
+        self._loaded.add(url)
+        return value
+
+    async def look(self, url: str, path: str, model: str = "", **sent: Any) -> dict[str, Any]:
+        """What a server says about itself; Fatal when something else stands at the address."""
+        text = await self._send(url, "POST" if sent else "GET", path, CHECK_S, model, **sent)
+        value = _object(text)
+        if value is None:
+            raise Fatal(f"What answers at {url} is not {self._kind.name}.", "Check the address.")
+        return value
+
+    async def close(self) -> None:
+        await asyncio.gather(*(client.aclose() for client in self._clients.values()))
+
+    async def _send(self, url: str, method: str, path: str, limit_s: float, model: str, **sent: Any) -> str:
+        """The body of a good answer within `limit_s` in total."""
+        timeout = httpx.Timeout(None, connect=min(CONNECT_S, limit_s))
+        try:
+            async with asyncio.timeout(limit_s):
+                response = await self._clients[url].request(method, path, timeout=timeout, **sent)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise Unreachable(
+                f"No {self._kind.name} answers at {url}.", "Start it, check the address, or choose another judge."
+            ) from error
+        except TimeoutError as error:
+            message = f"{url} did not answer within {limit_s:.0f} s."
+            raise Transient(message, "Raise the time limit, or choose a smaller model.") from error
+        except httpx.HTTPError as error:
+            raise Transient(f"The connection to {url} broke: {error}.") from error
+        if response.status_code == 200:
+            return response.text
+        raise self._refusal(url, response, model)
+
+    def _refusal(self, url: str, response: httpx.Response, model: str) -> JudgeError:
+        status, detail = response.status_code, detail_of(response.text)
+        message, small = f"{url} answered {status}: {detail}", detail.lower()
+        if status == 429 and any(sign in response.text.lower() for sign in OUT_OF_MONEY):
+            return Fatal(message, "The account has no credit left.")
+        if status in (429, 503):
+            return Busy(message, wait_s=wait_s(response.headers.get("retry-after", "")))
+        if status >= 500 or status in (408, 409, 425, 499):
+            return Transient(message, "The server's log says more.")
+        if status == 404 and "model" in small:
+            return Fatal(f"{self._kind.name} at {url} has no model {model!r}.", self._kind.get)
+        if status in (400, 413, 422) and (status == 413 or any(sign in response.text.lower() for sign in TOO_LONG)):
+            return Refused(message, "The texts of this pair are too long for the model's window.")
+        if status in (401, 403):
+            return Fatal(message, "The server wants permission: check the key's variable and the address.")
+        return Fatal(message, "Check the address and the model.")
+
+
+def detail_of(text: str) -> str:
+    """What a server's error says, whichever of the known shapes it has, on one line."""
+    value = _object(text)
+    error = text if value is None else value.get("error", value)
+    if isinstance(error, dict):
+        error = error.get("message", error)
+    return " ".join(str(error).split())[:300]
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
