@@ -38,11 +38,15 @@ class StoreError(WinnowError):
 
 
 class JudgeError(WinnowError):
-    """Base of what a judge may raise; the five classes below are the five retry policies (core.judges.runner)."""
+    """Base of what asking a model may raise; the five classes below are the five retry policies (core.judges.runner)."""
 
 
 class Busy(JudgeError):
     """The server says later (429, 503). Costs no attempt."""
+
+    def __init__(self, message: str, hint: str = "", wait_s: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.wait_s = wait_s  # that the server asks for
 
 
 class Transient(JudgeError):
@@ -50,7 +54,7 @@ class Transient(JudgeError):
 
 
 class BadAnswer(JudgeError):
-    """The server answered, but not with a valid judgment."""
+    """The server answered, but not with what it was asked for."""
 
 
 class Refused(JudgeError):
