@@ -38,7 +38,7 @@ class StoreError(WinnowError):
 
 
 class JudgeError(WinnowError):
-    """Base of what a judge may raise; the five classes below are the five retry policies (core.judges.runner)."""
+    """Base of what asking a model may raise; the five classes below are the five retry policies (core.judges.runner)."""
 
 
 class Busy(JudgeError):
@@ -54,7 +54,7 @@ class Transient(JudgeError):
 
 
 class BadAnswer(JudgeError):
-    """The server answered, but not with a valid judgment."""
+    """The server answered, but not with what it was asked for."""
 
 
 class Refused(JudgeError):

@@ -94,14 +94,19 @@ class Answer:
 def sanitise(text: str, limit: int) -> tuple[str, bool]:
     """`text` as harmless data of at most `limit` characters (before `& < >` are escaped), and whether it was cut."""
     text = text.strip()
-    clean = unicodedata.normalize("NFC", text[: READ * limit])
-    clean = "".join(" " if char.isspace() else char for char in clean if char.isspace() or not _is_control(char))
-    clean = " ".join(_CHAT_TOKENS.sub(" ", clean).split())
+    clean = harmless(text[: READ * limit])
     cut = len(text) > READ * limit or len(clean) > limit
     if cut:
         head = clean[: limit - 1]
         clean = (head.rsplit(" ", 1)[0] if " " in head[limit // 2 :] else head) + "…"
     return clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), cut
+
+
+def harmless(text: str) -> str:
+    """`text` in one line of visible characters (NFC), without what models read as control."""
+    clean = unicodedata.normalize("NFC", text)
+    clean = "".join(" " if char.isspace() else char for char in clean if char.isspace() or not _is_control(char))
+    return " ".join(_CHAT_TOKENS.sub(" ", clean).split())
 
 
 def user_view(profile: str, candidate: Item) -> Prompt:

@@ -9,7 +9,7 @@ from core.artifacts import ROOT
 
 LAYERS = [
     {"errors", "records", "rng", "losses", "metrics"},
-    {"registry", "settings", "graph", "sampling", "splits", "labels", "agreement", "prompts", "artifacts", "migrations"},
+    {"registry", "settings", "http", "graph", "sampling", "splits", "labels", "agreement", "prompts", "artifacts", "migrations"},
     {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics"},
     {"denoisers"},
     {"semantic", "exchange", "train", "browse", "noise"},
