@@ -90,10 +90,10 @@ def send(to: httpx.Client, method: str, path: str, limit_s: float, *, hint: str 
     except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: the client was closed, the work is over
         raise Transient(f"The connection to {url} broke: {error}.") from error
     text = b"".join(parts).decode("utf-8", errors="replace")
-    return Answer(response.status_code, text, _wait_s(response.headers.get("retry-after", "")))
+    return Answer(response.status_code, text, wait_s(response.headers.get("retry-after", "")))
 
 
-def _wait_s(value: str) -> float | None:
+def wait_s(value: str) -> float | None:
     """Retry-After, which is a number of seconds or a date."""
     try:
         return max(0.0, float(value))

@@ -7,7 +7,7 @@ takes long is carried out on a run folder (core.jobs), reads what earlier steps 
 import platform
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,7 @@ def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any
     elif isinstance(settings, JudgeSettings):
         from core import candidates, judges
 
+        Store.open(home).rubric(dataset_name, settings.rubric)  # says which there are when it is not there
         health = judges.health(settings)
         if not health.ok:
             raise Fatal(health.message, health.hint)
@@ -183,17 +184,14 @@ def _judge(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     dataset = _unchanged(home, run)
     asked, _ = candidates.load(home, dataset)
     store = Store.open(home)
-    judge = judges.make(settings, home.cache)
-    summary = judges.run(
-        store,
-        dataset,
-        asked,
-        judge,
-        settings,
-        progress=lambda done, total, message: report(Progress("judging", done, total, message)),
-        should_stop=stop,
-    )
-    return vars(summary) | {"stopped": stop() and summary.unjudged > 0}
+    judge = judges.make(settings, home.cache, store.rubric(dataset.name, settings.rubric))
+
+    def watch(state: judges.State) -> None:
+        report(Progress(state.stage, state.done, state.total, state.message, state.eta_s, state.detail))
+
+    summary = judges.run(store, dataset, asked, judge, settings, watch=watch, should_stop=stop)
+    unfinished = summary.unjudged > 0 and not settings.estimate
+    return asdict(summary) | {"stopped": stop() and unfinished}
 
 
 STEPS = {

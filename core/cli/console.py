@@ -128,7 +128,7 @@ def command(
     """Register a function as a command with `--home` and `--json`, and an option for every field of the settings models.
 
     The function gets an Output first, then an instance of each model, then its own parameters by name. Fields named in
-    `skip` get no option.
+    `skip` get no option. Without a name it is what the app does when none of its commands is named.
     """
 
     def register(function: Callable) -> Callable:
@@ -136,6 +136,8 @@ def command(
         made = [_option(name, field) for model in models for name, field in model.model_fields.items() if name not in skip]
 
         def run(context: typer.Context, home: Path | None, json: bool, **given: Any) -> None:
+            if context.invoked_subcommand:
+                return
             output = Output(Home.at(home or context.find_root().obj), json)
             chosen = {name: value for name, value in given.items() if value is not None}
             filled = [model.checked(**{f: chosen[f] for f in model.model_fields if f in chosen}) for model in models]
@@ -152,7 +154,8 @@ def command(
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         run.__doc__ = function.__doc__
         run.__name__ = function.__name__
-        app.command(name, **extra)(run)
+        register_as = app.command(name, **extra) if name else app.callback(invoke_without_command=True)
+        register_as(run)
         return function
 
     return register

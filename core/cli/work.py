@@ -1,4 +1,4 @@
-"""Commands that do the work: train, find candidates, judge, compare; and those that watch over runs."""
+"""Commands that do the work: train, find candidates, compare; and those that watch over runs."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from core import jobs, runs
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
 from core.errors import SettingsError
 from core.runs import Run, State
-from core.settings import PRESET_MEANS, TRAIN_PRESETS, CandidateSettings, CompareSettings, JudgeSettings, Settings, TrainSettings
+from core.settings import PRESET_MEANS, TRAIN_PRESETS, CandidateSettings, CompareSettings, Settings, TrainSettings
 
 app = typer.Typer()
 
@@ -38,7 +38,7 @@ def train(
     if preset not in TRAIN_PRESETS:
         raise SettingsError(f"There is no preset named {preset!r}.", f"Choose one of: {', '.join(TRAIN_PRESETS)}.")
     chosen = TrainSettings.checked(**TRAIN_PRESETS[preset] | settings.model_dump(exclude_unset=True))
-    _run(output, "train", dataset, chosen, detach)
+    run(output, "train", dataset, chosen, detach)
 
 
 @command(app, "candidates", CandidateSettings)
@@ -47,32 +47,21 @@ def candidates(output: Output, settings: CandidateSettings, dataset: DatasetOpti
 
     Example: python -m core candidates --dataset demo --budget 500
     """
-    _run(output, "candidates", dataset, settings, detach)
+    run(output, "candidates", dataset, settings, detach)
 
 
-@command(app, "judge", JudgeSettings)
-def judge(output: Output, settings: JudgeSettings, dataset: DatasetOption = None, detach: DetachOption = False) -> None:
-    """Ask a judge about the candidates; what has been answered is not asked again.
-
-    Examples:
-
-    python -m core judge --dataset demo --judge builtin
-
-    python -m core judge --dataset demo --judge ollama --model llama3.1:8b --workers 4
-    """
-    _run(output, "judge", dataset, settings, detach)
-
-
-def _run(output: Output, kind: str, dataset: str | None, settings: Settings, detach: bool) -> None:
+def run(output: Output, kind: str, dataset: str | None, settings: Settings, detach: bool) -> None:
+    """Start a run in the background, or carry it out here."""
     name = dataset_name(output.home, dataset)
     if detach:
         run = jobs.start(output.home, kind, name, settings.model_dump())
         output.answer(summary(run), text=f"Started {run.id}. Watch it: python -m core runs {run.id}")
         return
-    _work(output, jobs.create(output.home, kind, name, settings.model_dump()).id)
+    work_on(output, jobs.create(output.home, kind, name, settings.model_dump()).id)
 
 
-def _work(output: Output, run_id: str) -> None:
+def work_on(output: Output, run_id: str) -> None:
+    """Carry out a run in this process, and tell its result."""
     with output.progress() as show:
         run = jobs.work(output.home, run_id, show)
     output.answer(summary(run), text=_told(run))
@@ -125,7 +114,7 @@ def resume(
         started = jobs.resume(output.home, run)
         output.answer(summary(started), text=f"Started {started.id}. Watch it: python -m core runs {started.id}")
         return
-    _work(output, jobs.resumable(output.home, run).id)
+    work_on(output, jobs.resumable(output.home, run).id)
 
 
 @command(app, "cancel")
@@ -142,7 +131,7 @@ def cancel(
 @command(app, "work", hidden=True)
 def work(output: Output, run: str) -> None:
     """Carry out a queued run in this process: what a job's child process does."""
-    _work(output, run)
+    work_on(output, run)
 
 
 @command(app, "compare", CompareSettings)

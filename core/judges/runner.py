@@ -10,7 +10,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -71,10 +71,6 @@ class Summary:
     tokens_out: int = 0
     cost: float | None = None
     estimate: Estimate | None = None
-
-    def plain(self) -> dict[str, Any]:
-        """For a run's result."""
-        return asdict(self)
 
 
 def run(

@@ -75,9 +75,7 @@ class Servers:
             async with asyncio.timeout(limit_s):
                 response = await self._clients[url].request(method, path, timeout=timeout, **sent)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise Unreachable(
-                f"No {self._kind.name} answers at {url}.", "Start it, check the address, or choose another judge."
-            ) from error
+            raise Unreachable(f"No {self._kind.name} answers at {url}.", self._kind.start) from error
         except TimeoutError as error:
             message = f"{url} did not answer within {limit_s:.0f} s."
             raise Transient(message, "Raise the time limit, or choose a smaller model.") from error
