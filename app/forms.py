@@ -8,7 +8,8 @@ import annotated_types
 import streamlit as st
 from pydantic.fields import FieldInfo
 
-from core.settings import Settings, Unset, marked
+from core.encoders import ENCODERS
+from core.settings import Settings, Unset, marked, unread
 
 _NONE = "\0"  # a select box takes None for "nothing chosen yet", so None as a choice needs another form
 
@@ -19,17 +20,22 @@ Choices = Mapping[str, Mapping[Any, str]]
 def settings_form(
     model: type[Settings], prefix: str, first: Iterable[str], *, choices: Choices | None = None, hidden: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Fields in `first` in that order, all others folded away; returns every value. Widget keys are `<prefix>_<field>`."""
+    """Fields in `first` in that order, all others folded away; returns every value. Widget keys are `<prefix>_<field>`.
+
+    What the chosen text encoder does not read is hidden, too.
+    """
+    hidden = {*hidden, *unread(model, st.session_state.get(f"{prefix}_encoder", "auto"))}
+    choices = {"encoder": {name: name for name in ("auto", *ENCODERS.names())}, **(choices or {})}
     first = [name for name in first if name in model.model_fields]
     rest = [name for name in model.model_fields if name not in {*first, *hidden}]
     with st.grid(columns="auto", min_column_width=220):
-        values = {name: _field(model, name, prefix, choices or {}) for name in first}
+        values = {name: _field(model, name, prefix, choices) for name in first}
     if rest:
         with (
             st.expander("More settings", icon=":material/tune:", key=f"{prefix}_more"),
             st.grid(columns=2, min_column_width=160),
         ):
-            values |= {name: _field(model, name, prefix, choices or {}) for name in rest}
+            values |= {name: _field(model, name, prefix, choices) for name in rest}
     return values
 
 

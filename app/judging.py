@@ -9,7 +9,6 @@ import streamlit as st
 from app import charts, forms, pairlist, state, widgets, words, work
 from app.palette import LABELS, SOURCES
 from core import browse, pipeline
-from core.encoders import ENCODERS
 from core.judges import JUDGES
 from core.labels import SIMULATED
 from core.records import Dataset, Interactions, Label, Rating, Source
@@ -32,10 +31,6 @@ SIMULATED_SETTINGS = ("error", "error_seed")
 AGREEMENT = {"all": "all", "agree": "views agree", "disagree": "views disagree", "missing": "a view is missing"}
 
 
-def _encoders() -> dict[Any, str]:
-    return {"auto": "auto"} | {name: name for name in ENCODERS.names()}
-
-
 def find(data: Dataset) -> Run | None:
     """Step 1; returns the newest finished search."""
     done = [run for run in state.runs_of(data.name, "candidates") if run.state is State.DONE]
@@ -45,8 +40,7 @@ def find(data: Dataset) -> Run | None:
         st.button("Find candidates", key="find_candidates", disabled=True, width="stretch")
         return None
     runs: dict[Any, str] = {None: "the newest training"} | {run.id: words.run_label(run) for run in state.trained(data.name)}
-    choices = {"run": runs, "encoder": _encoders()}
-    values = forms.settings_form(CandidateSettings, "find", ("budget", "run"), choices=choices)
+    values = forms.settings_form(CandidateSettings, "find", ("budget", "run"), choices={"run": runs})
     primary = "secondary" if done else "primary"
     if st.button("Find candidates", key="find_candidates", type=primary, icon=":material/search:", width="stretch"):
         with widgets.caught():
@@ -72,7 +66,7 @@ def ask(data: Dataset, found: Run | None) -> None:
     llm = JUDGES[name].is_llm
     own = ("url", "model") if llm else SIMULATED_SETTINGS if name == SIMULATED else ()
     hidden = (() if llm else LLM_SETTINGS) + (() if name == SIMULATED else SIMULATED_SETTINGS)
-    choices = {"judge": judges, "encoder": _encoders()}
+    choices = {"judge": judges}
     values = forms.settings_form(JudgeSettings, "judge", ("judge", *own, "limit"), choices=choices, hidden=hidden)
     ready = _health(values) if llm else True
     if name in JUDGE_NOTES:

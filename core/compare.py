@@ -10,7 +10,7 @@ from core.errors import RunError
 from core.records import Report
 from core.rng import stream
 from core.runs import Run
-from core.settings import CompareSettings
+from core.settings import ACCESS, CompareSettings
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _resampled_means(values: np.ndarray, settings: CompareSettings) -> np.ndarra
 
 
 def _differences(a: Run, b: Run) -> list[tuple[str, object, object]]:
-    names = sorted(a.settings.keys() | b.settings.keys())
+    names = sorted((a.settings.keys() | b.settings.keys()) - ACCESS)
     found = [(name, a.settings.get(name), b.settings.get(name)) for name in names]
     found.append(("label content", a.label_fingerprint or None, b.label_fingerprint or None))
     found += [

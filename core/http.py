@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ def server_url(url: str) -> str:
     full = full if "://" in full else f"http://{full}"
     try:
         parts = urlsplit(full.removesuffix("/v1"))
-        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not re.search(r"\s", full)
     except ValueError:  # brackets that do not close, a port that is no number
         known = False
     if not known:

@@ -8,10 +8,11 @@ import platform
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import wraps
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from core import datasets, labels, runs
+from core import datasets, encoders, labels, runs
 from core.artifacts import Home
 from core.errors import Fatal, RunError
 from core.records import Dataset, LabelSet, Relevance
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[Progress], None]
 Stop = Callable[[], bool]
+CarryOut = Callable[[Home, RunFolder, Report, Stop], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Step:
     """
 
     settings: type[Settings]
-    carry_out: Callable[[Home, RunFolder, Report, Stop], dict[str, Any]]
+    carry_out: CarryOut
 
 
 def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any]:
@@ -43,12 +45,16 @@ def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any
     written = {"dataset_fingerprint": info.fingerprint, "versions": versions()}
     if isinstance(settings, TrainSettings):
         from core import train
+        from core.denoisers import DENOISERS
 
         train.check(settings, has_text=info.has_text)
+        if DENOISERS[settings.denoiser].text(settings):
+            encoders.check(settings)
         if settings.labels:
             written["label_fingerprint"] = _label_fingerprint(Store.open(home), dataset_name, settings.labels)
     elif isinstance(settings, CandidateSettings):
         _base(home, dataset_name, settings.run, info.fingerprint)
+        encoders.check(settings)
     elif isinstance(settings, JudgeSettings):
         from core import candidates, judges
 
@@ -74,10 +80,35 @@ def freeze(home: Home, dataset_name: str, *, annotator: str, note: str = "") -> 
     return Store.open(home).freeze(dataset_name, rows, annotator=annotator, note=note)
 
 
+class _Stopped(Exception):
+    """Somebody asked the run to stop while it read the texts."""
+
+
+def _reading(report: Report, stop: Stop) -> encoders.Report:
+    def told(done: int, total: int) -> None:
+        if stop():
+            raise _Stopped
+        report(Progress("reading the texts", done, total))
+
+    return told
+
+
+def _stoppable(step: CarryOut) -> CarryOut:
+    @wraps(step)
+    def carried_out(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
+        try:
+            return step(home, folder, report, stop)
+        except _Stopped:
+            return {"stopped": True}
+
+    return carried_out
+
+
 # torch, sentence-transformers and scikit-learn take seconds to import: the steps below import what needs them when they
 # run, so that listing, labelling and the app's start stay quick.
 
 
+@_stoppable
 def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
     from core import train
     from core.evaluate import evaluate
@@ -88,7 +119,7 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     version_labels = None
     if settings.labels:
         version_labels = labels.from_frame(dataset, Store.open(home).version(dataset.name, settings.labels))
-    text_vectors = relevance(home, dataset, settings, report)
+    text_vectors = relevance(home, dataset, settings, report, stop)
     folder.keep_metrics(train.checkpoint_epoch(folder.checkpoint))
     fit = train.fit(
         dataset.train,
@@ -117,7 +148,11 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
 
 
 def relevance(
-    home: Home, dataset: Dataset, settings: TrainSettings, report: Report = lambda progress: None
+    home: Home,
+    dataset: Dataset,
+    settings: TrainSettings,
+    report: Report = lambda progress: None,
+    stop: Stop = lambda: False,
 ) -> Relevance | None:
     """The text vectors that the settings' denoiser asks for; None when it asks for none."""
     from core import alignment, semantic, train
@@ -127,7 +162,7 @@ def relevance(
     if not wanted:
         return None
     report(Progress("reading the texts", 0, settings.epochs))
-    encoded = semantic.encode_items(dataset, settings, home.cache)
+    encoded = semantic.encode_items(dataset, settings, home.cache, _reading(report, stop))
     if wanted == "profiles":
         return semantic.profiles(encoded.vectors, dataset.train, dataset.n_users)
     report(Progress("aligning the texts to the clicks", 0, settings.epochs, encoded.name))
@@ -156,6 +191,7 @@ class _EpochNotes:
         self.report(Progress("training", epoch.epoch, self.epochs, f"loss {sum(epoch.loss.values()):.4f}", left_s))
 
 
+@_stoppable
 def _find_candidates(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
     from core import alignment, candidates, semantic
 
@@ -164,7 +200,7 @@ def _find_candidates(home: Home, folder: RunFolder, report: Report, stop: Stop) 
     dataset = _unchanged(home, run)
     base = runs.folder(home, _base(home, dataset.name, settings.run, dataset.fingerprint).id)
     report(Progress("reading the texts", 0, 3))
-    encoded = semantic.encode_items(dataset, settings, home.cache)
+    encoded = semantic.encode_items(dataset, settings, home.cache, _reading(report, stop))
     report(Progress("aligning the texts to the clicks", 1, 3, encoded.name))
     aligned = alignment.align_cached(encoded.vectors, dataset.train, dataset.n_users, home.cache).observed
     report(Progress("looking for doubtful pairs", 2, 3))

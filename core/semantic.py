@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from core import encoders
-from core.encoders import Encoded
+from core.encoders import Encoded, Report, unreported
 from core.records import Dataset, Interactions, Relevance
 from core.settings import EncoderSettings
 
@@ -21,9 +21,9 @@ def item_texts(dataset: Dataset) -> list[str]:
     return [". ".join(part for part in row if part) for row in parts]
 
 
-def encode_items(dataset: Dataset, settings: EncoderSettings, cache: Path) -> Encoded:
-    """The vectors of all items' texts: float32 (n_items, dim)."""
-    return encoders.encode(item_texts(dataset), settings, cache)
+def encode_items(dataset: Dataset, settings: EncoderSettings, cache: Path, report: Report = unreported) -> Encoded:
+    """The vectors of all items' texts: float32 (n_items, dim). `report`: see `encoders.encode`."""
+    return encoders.encode(item_texts(dataset), settings, cache, report)
 
 
 def centred(vectors: np.ndarray) -> np.ndarray:

@@ -1,9 +1,19 @@
 """Every setting of Winnow, described once: the CLI's options, the app's forms and the run manifests come from here."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from core.errors import SettingsError
@@ -31,8 +41,12 @@ class Settings(BaseModel):
             raise SettingsError(f"Setting {name!r} cannot be {first['input']!r}: {reason}.") from error
 
     def digest(self) -> str:
-        """16 hex digits; equal settings have equal digests."""
-        return fingerprint(self.model_dump_json())
+        """16 hex digits; equal settings have equal digests. How a server is reached (ACCESS) does not count."""
+        return fingerprint(self.model_dump_json(exclude=ACCESS))
+
+
+ACCESS = {"encoder_url", "encoder_key_env"}
+"""Settings that say how something is reached, not what comes of it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,13 @@ class ReadBy:
     """Marks a setting of TrainSettings that only these denoisers read; the others' forms hide it."""
 
     denoisers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EncodedBy:
+    """Marks a setting that only these text encoders read; the others' forms hide it."""
+
+    encoders: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,8 +82,11 @@ def marked(field: FieldInfo, kind: type) -> Any:
 
 def told(field: FieldInfo) -> str:
     """What a field's help says on the command line, where nothing is hidden: its sentence, and who reads it."""
-    only = marked(field, ReadBy)
-    return f"{field.description} For {', '.join(only.denoisers)}." if only else field.description
+    denoisers, encoders = marked(field, ReadBy), marked(field, EncodedBy)
+    words = [field.description]
+    words += [f"Read by the encoder {' or '.join(encoders.encoders)}."] if encoders else []
+    words += [f"For {', '.join(denoisers.denoisers)}."] if denoisers else []
+    return " ".join(words)
 
 
 class ImportSettings(Settings):
@@ -205,19 +229,70 @@ Encoder = Annotated[
     str,
     Field(
         title="Text encoder",
-        description="auto (sentence-transformers when its weights can be had, else tfidf), sentence-transformers or tfidf.",
+        description="auto (sentence-transformers when its weights can be had, else tfidf), sentence-transformers, tfidf, or a server: ollama, openai (any server that speaks OpenAI's API).",
     ),
 ]
 EncoderModel = Annotated[
-    str, Field(title="Encoder model", description="Name or local folder of the sentence-transformers model.")
+    str | None,
+    Field(
+        title="Encoder model",
+        validate_default=True,
+        description="Model on the server, or name or local folder of the sentence-transformers model; left out, all-MiniLM-L6-v2, nomic-embed-text (ollama) or text-embedding-3-small (openai).",
+    ),
 ]
+EncoderUrl = Annotated[
+    str | None,
+    Field(
+        title="Encoder's address",
+        description="Address of the encoder's server; left out, http://localhost:11434 (ollama) or https://api.openai.com/v1 (openai).",
+    ),
+    EncodedBy(("ollama", "openai")),
+]
+EncoderKeyEnv = Annotated[
+    str,
+    Field(
+        title="Key is in",
+        description="Environment variable with the server's key, which is never stored; a server nearby may need none.",
+    ),
+    EncodedBy(("openai",)),
+]
+VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+"""What names an environment variable: most keys do not look like one."""
+
+ENCODER_MODELS = {"ollama": "nomic-embed-text", "openai": "text-embedding-3-small"}
+"""The model of an encoder when none is named; the others use DEFAULT_WEIGHTS."""
+
+DEFAULT_WEIGHTS = "all-MiniLM-L6-v2"
 
 
 class EncoderSettings(Settings):
-    """Text to vectors."""
+    """Text to vectors. `encoder_model` is never None once the settings are made."""
 
     encoder: Encoder = "auto"
-    encoder_model: EncoderModel = "all-MiniLM-L6-v2"
+    encoder_model: EncoderModel = None
+    encoder_url: EncoderUrl = None
+    encoder_key_env: EncoderKeyEnv = "OPENAI_API_KEY"
+
+    @field_validator("encoder_model")
+    @classmethod
+    def _named(cls, model: str | None, info: ValidationInfo) -> str:
+        """Manifests say which model was meant, whatever the defaults will be."""
+        return model or ENCODER_MODELS.get(info.data.get("encoder", ""), DEFAULT_WEIGHTS)
+
+    @model_validator(mode="after")
+    def _no_secrets(self) -> Self:
+        """Settings are written to manifests. The messages do not repeat what was given."""
+        if not VARIABLE.fullmatch(self.encoder_key_env):
+            raise ValueError("encoder_key_env is the name of an environment variable in capitals, not the key itself")
+        if "@" in (self.encoder_url or ""):
+            raise ValueError("encoder_url holds a name or a password, which would be stored; give the address alone")
+        return self
+
+
+def unread(model: type[Settings], encoder: str) -> list[str]:
+    """The names of the settings that this text encoder does not read."""
+    markers = {name: marked(field, EncodedBy) for name, field in model.model_fields.items()}
+    return [name for name, marker in markers.items() if marker and encoder not in marker.encoders]
 
 
 class ReferenceSettings(Settings):
@@ -246,7 +321,9 @@ class TrainSettings(EncoderSettings):
     """One training run. What only some denoisers read is marked with ReadBy."""
 
     encoder: Annotated[Encoder, FOR_TEXTS] = "auto"
-    encoder_model: Annotated[EncoderModel, FOR_TEXTS] = "all-MiniLM-L6-v2"
+    encoder_model: Annotated[EncoderModel, FOR_TEXTS] = None
+    encoder_url: Annotated[EncoderUrl, FOR_TEXTS] = None
+    encoder_key_env: Annotated[EncoderKeyEnv, FOR_TEXTS] = "OPENAI_API_KEY"
     backbone: Annotated[str, Field(description="The recommender: lightgcn, ngcf or mf.")] = "lightgcn"
     denoiser: Annotated[
         str,
@@ -645,8 +722,10 @@ class JudgeSettings(EncoderSettings):
             number, shards = map(int, self.shard.split("/"))
             if number > shards:
                 raise ValueError(f"shard {self.shard}: there are only {shards}")
-        if not self.api_key_env.isidentifier():  # not shown: it may be the key itself
-            raise ValueError("api_key_env is the name of an environment variable, say OPENAI_API_KEY, not the key itself")
+        if not VARIABLE.fullmatch(self.api_key_env):
+            raise ValueError("api_key_env is the name of an environment variable in capitals, not the key itself")
+        if "@" in (self.url or ""):
+            raise ValueError("url holds a name or a password, which would be stored; give the address alone")
         if self.judge == "replay" and not self.file:
             raise ValueError("the judge replay needs a file with recorded judgments")
         return self
@@ -693,12 +772,12 @@ PRESET_MEANS = {
 }
 """What each preset is, in words for people."""
 
-APART = {"labels", "seed", "device"}
-"""TrainSettings that say on what, not how: they belong to no preset."""
+APART = {"labels", "seed", "device", *ACCESS}
+"""TrainSettings that say on what or where, not how: they belong to no preset."""
 
 
 def preset_of(settings: dict[str, object]) -> str | None:
     """The name of the preset that a training's settings follow in everything but APART; None when they follow none."""
-    fields = {name: field.default for name, field in TrainSettings.model_fields.items() if name not in APART}
+    fields = TrainSettings().model_dump(exclude=APART)
     how = {name: settings.get(name, default) for name, default in fields.items()}
     return next((name for name, preset in TRAIN_PRESETS.items() if how == fields | preset), None)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core import encoders
+from core.encoders import local
 from core.errors import NotFoundError, SettingsError
 from core.settings import EncoderSettings
 
@@ -18,7 +19,7 @@ NOWHERE = "winnow-tests/no-such-model"
 def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine without any weights."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(encoders, "WEIGHTS_PACKAGES", {})
+    monkeypatch.setattr(local, "WEIGHTS_PACKAGES", {})
 
 
 def likeness(vectors: np.ndarray) -> np.ndarray:
@@ -39,7 +40,7 @@ def test_without_weights_auto_is_tfidf_and_says_so(tmp_path: Path, no_weights: N
 def test_many_words_are_reduced(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).integers(0, 3000, (400, 12))
     texts = [" ".join(f"word{word}" for word in row) for row in rows]
-    assert encoders.encode(texts, EncoderSettings(encoder="tfidf"), tmp_path).vectors.shape == (400, encoders.TFIDF_DIM)
+    assert encoders.encode(texts, EncoderSettings(encoder="tfidf"), tmp_path).vectors.shape == (400, local.TFIDF_DIM)
 
 
 @pytest.mark.parametrize("texts", [[], ["", " "], ["?!", "..."], ["one"], ["same", "same"], ["ö", "中文 文本"]])
@@ -51,15 +52,15 @@ def test_odd_texts(tmp_path: Path, texts: list[str]) -> None:
 
 def test_the_cache_answers_the_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = encoders.encode(TEXTS, EncoderSettings(encoder="tfidf"), tmp_path)
-    monkeypatch.setattr(encoders.ENCODERS, "_members", {})  # nobody could encode now
+    monkeypatch.setattr(local, "_tfidf_rows", None)  # nobody could encode now
     again = encoders.encode(TEXTS, EncoderSettings(encoder="tfidf"), tmp_path)
     np.testing.assert_array_equal(first.vectors, again.vectors)
-    with pytest.raises(SettingsError):
+    with pytest.raises(TypeError):
         encoders.encode([*TEXTS, "new"], EncoderSettings(encoder="tfidf"), tmp_path)
 
 
 def test_an_unknown_encoder_lists_the_choices(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="sentence-transformers, tfidf"):
+    with pytest.raises(SettingsError, match="ollama, openai, sentence-transformers, tfidf"):
         encoders.encode(TEXTS, EncoderSettings(encoder="word2vec"), tmp_path)
 
 

