@@ -23,7 +23,7 @@ from core.errors import BadAnswer, Busy, Fatal, JudgeError, Refused, Transient
 from core.judges.base import CutOff, Health, Reply, Request
 from core.judges.texts import PairTexts
 from core.prompts import Prompt
-from core.records import Candidates, Dataset
+from core.records import VIEWS, Candidates, Dataset
 from core.settings import JudgeSettings
 
 CONNECT_S, CHECK_S, FIRST_S = 3.0, 5.0, 600.0
@@ -39,7 +39,7 @@ class OllamaJudge:
 
     name = "ollama"
     is_llm = True
-    version = prompts.VERSION
+    version = prompts.prompt_version(prompts.RUBRIC, prompts.MADE)
 
     def __init__(self, settings: JudgeSettings, cache: Path) -> None:
         self._settings = settings
@@ -87,7 +87,7 @@ class OllamaJudge:
         family = (shown.details.family or "") if shown.details else ""
         self._think = "low" if family.startswith("gptoss") else False  # gpt-oss cannot switch thinking off
         self._texts = PairTexts(dataset, pairs, self._settings.history_items)
-        longest = max(map(len, prompts.SYSTEM.values())) + self._texts.longest()
+        longest = max(len(prompts.system(view, prompts.RUBRIC)) for view in VIEWS) + self._texts.longest()
         needed = 1.1 * (longest / CHARS_PER_TOKEN + 2 * self._settings.num_predict)
         self._context = SMALLEST_CONTEXT
         while self._context < needed:
