@@ -1,6 +1,6 @@
-"""The database: what people decided, what judges answered, and the label versions frozen from both.
+"""The database: what people decided, what judges answered, the label versions frozen from both, and rubrics.
 
-Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions are
+Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions and rubrics are
 immutable. SQLite in the home by default, PostgreSQL by URL. Raw ids everywhere.
 """
 
@@ -13,12 +13,13 @@ from core.artifacts import Home
 from core.records import Dataset, LabelSet
 from core.store.decisions import DecisionLog
 from core.store.judgments import JudgmentLog, Want
+from core.store.rubrics import RubricLog
 from core.store.versions import VersionLog
 
 __all__ = ["Store", "Want"]
 
 
-class Store(DecisionLog, JudgmentLog, VersionLog):
+class Store(DecisionLog, JudgmentLog, VersionLog, RubricLog):
     """Safe to share between threads, and several processes may have the same database open at once.
 
     Every method may raise StoreError (locked, disk full, not a database); then nothing of that call was written.
