@@ -53,13 +53,13 @@ def find(data: Dataset) -> Run | None:
     return done[0] if done else None
 
 
-def ask(data: Dataset, found: Run | None) -> None:
-    """Step 2: who judges, and whether that judge can be reached."""
+def ask(data: Dataset, found: Run | None) -> JudgeSettings | None:
+    """Step 2: who judges, and whether that judge can be reached; returns the settings once there is something to judge."""
     widgets.section("2 · Judge them")
     if found is None:
         st.markdown(":gray[Needs candidates.]")
         st.button("Judge candidates", key="judge_candidates", disabled=True, width="stretch")
-        return
+        return None
     judges = _judges(data)
     name = st.session_state.get("judge_judge", BUILTIN)
     name = name if name in judges else BUILTIN
@@ -68,7 +68,8 @@ def ask(data: Dataset, found: Run | None) -> None:
     hidden = (() if llm else LLM_SETTINGS) + (() if name == SIMULATED else SIMULATED_SETTINGS)
     choices = {"judge": judges}
     values = forms.settings_form(JudgeSettings, "judge", ("judge", *own, "limit"), choices=choices, hidden=hidden)
-    ready = _health(values) if llm else True
+    settings = JudgeSettings.checked(**values)
+    ready = _health(settings) if llm else True
     if name in JUDGE_NOTES:
         st.caption(JUDGE_NOTES[name])
     primary = "primary" if not len(state.labels(data)) else "secondary"
@@ -79,6 +80,7 @@ def ask(data: Dataset, found: Run | None) -> None:
         with widgets.caught():
             work.start("judge", data.name, values)
             st.rerun()
+    return settings
 
 
 def _judges(data: Dataset) -> dict[Any, str]:
@@ -87,8 +89,8 @@ def _judges(data: Dataset) -> dict[Any, str]:
     return {name: JUDGE_WORDS.get(name, name) for name in sorted(names, key=lambda name: name != BUILTIN)}
 
 
-def _health(values: dict[str, Any]) -> bool:
-    health = state.judge_health(JudgeSettings.checked(**values).model_dump_json())
+def _health(settings: JudgeSettings) -> bool:
+    health = state.judge_health(settings.model_dump_json())
     if health.ok:
         st.success(widgets.plain(health.message), icon=":material/check_circle:")
         return True

@@ -256,50 +256,6 @@ class TestKeys:
         assert self.key(asked=candidates(self.shop, (3, 15), (0, 12), (0, 10), (0, 0))) == self.key()
 
 
-class TestTexts:
-    shop = catalogue()
-
-    def test_the_history_holds_nothing_that_is_up_for_judgment(self) -> None:
-        doubted = [(0, 0), (0, 10)]
-        seen = PairTexts(self.shop, candidates(self.shop, *doubted, (0, 12)), 20)
-        histories = {item: seen.prompt(0, item, "item").messages[1]["content"].split("<candidate")[0] for item in (0, 10, 12)}
-        assert len(set(histories.values())) == 1  # one prefix for all
-        assert "Swing amber" not in histories[0]
-        assert "Rose kelp" not in histories[0]
-        assert histories[0].count("<past") == 9 - 2
-
-    def test_leave_one_out_where_too_little_is_left(self) -> None:
-        own = [(0, item) for item in self.shop.train.item[self.shop.train.user == 0].tolist()]
-        seen = PairTexts(self.shop, candidates(self.shop, *own), 20)
-        for _, item in own:
-            history = seen.prompt(0, item, "item").messages[1]["content"].split("<candidate")[0]
-            assert self.shop.item_title[item] not in history
-            assert history.count("<past") == len(own) - 1
-            assert self.shop.item_title[item] not in seen.prompt(0, item, "user").messages[1]["content"].split("<candidate")[0]
-
-    def test_the_order_stays_when_items_come(self) -> None:
-        few = PairTexts(self.shop, candidates(self.shop, (0, 12)), 5).prompt(0, 12, "item").messages[1]["content"]
-        many = PairTexts(self.shop, candidates(self.shop, (0, 12)), 6).prompt(0, 12, "item").messages[1]["content"]
-        assert few.split("</history>")[0] in many
-
-    def test_the_views_rest_on_different_evidence(self) -> None:
-        seen = PairTexts(self.shop, candidates(self.shop, (0, 12)), 4)
-        profile = seen.prompt(0, 12, "user").messages[1]["content"].split("<candidate")[0]
-        history = seen.prompt(0, 12, "item").messages[1]["content"].split("<candidate")[0]
-        assert "Jazz (8)" in profile
-        shown = [title for title in self.shop.item_title if title in profile]
-        assert shown
-        assert not [title for title in shown if title in history]
-
-    def test_an_estimate_of_the_length_that_holds(self) -> None:
-        asked = candidates(self.shop, *[(user, item) for user in range(8) for item in range(20)])
-        seen = PairTexts(self.shop, asked, 20)
-        longest = max(
-            len(seen.prompt(user, item, view).messages[1]["content"]) for user in range(8) for item in range(20) for view in VIEWS
-        )
-        assert longest <= seen.longest()
-
-
 class TestBuiltin:
     shop = catalogue()
     stray, own, alien = (0, 10), (0, 0), (2, 12)

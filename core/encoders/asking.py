@@ -23,9 +23,9 @@ from core import http
 from core.encoders.base import NAMED, Encoded, Report, unit_rows
 from core.encoders.kept import KeptVectors
 from core.errors import BadAnswer, Busy, Fatal, JudgeError, Refused, Transient
-from core.prompts import harmless
 from core.records import fingerprint
 from core.settings import EncoderSettings
+from core.untrusted import harmless
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,8 @@ from core.judges.confidence import Token, of_rating
 from core.judges.servers import Servers
 from core.judges.texts import PairTexts
 from core.prompts import Prompt, Rubric
-from core.records import Candidates, Dataset
+from core.records import VIEWS, Candidates, Dataset
 from core.settings import JudgeSettings
-
-CHARS_PER_TOKEN = 3.0
-"""Fewer than texts have on average: the context is rather too large than too small."""
 
 SEED, SAMPLE_TEMPERATURE, RETRY_TEMPERATURE = 7, 0.7, 0.3
 PROBE_TOKENS = 16
@@ -69,8 +66,8 @@ class LanguageModel(abc.ABC):
 
     async def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
         self._texts = PairTexts(dataset, pairs, self._settings.history_items, self._rubric, self._settings.profiles)
-        longest = max(len(prompts.system(view, self._rubric)) for view in ("user", "item")) + self._texts.longest()
-        await self._get_ready(int(1.1 * (longest / CHARS_PER_TOKEN + 2 * self._settings.num_predict)))
+        longest = max(len(prompts.system(view, self._rubric)) for view in VIEWS) + self._texts.longest()
+        await self._get_ready(int(1.1 * (longest / prompts.CHARS_PER_TOKEN + 2 * self._settings.num_predict)))
 
     def prompt(self, user: int, item: int, view: str, short: bool = False) -> Prompt:
         return self._ready().prompt(user, item, view, short)

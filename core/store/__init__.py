@@ -1,6 +1,6 @@
-"""The database: what people decided, what judges answered, and the label versions frozen from both.
+"""The database: what people decided, what judges answered, the label versions frozen from both, and rubrics.
 
-Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions are
+Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions and rubrics are
 immutable. SQLite in the home by default, PostgreSQL by URL. Raw ids everywhere.
 """
 
@@ -14,13 +14,14 @@ from core.records import Dataset, LabelSet
 from core.store.decisions import DecisionLog
 from core.store.judgments import Want
 from core.store.profiles import ProfileLog
+from core.store.rubrics import RubricLog
 from core.store.samples import PROBE, SampleLog
 from core.store.versions import VersionLog
 
 __all__ = ["PROBE", "Store", "Want"]
 
 
-class Store(DecisionLog, SampleLog, ProfileLog, VersionLog):
+class Store(DecisionLog, SampleLog, ProfileLog, RubricLog, VersionLog):
     """Safe to share between threads, and several processes may have the same database open at once.
 
     Every method may raise StoreError (locked, disk full, not a database); then nothing of that call was written.

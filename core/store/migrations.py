@@ -220,7 +220,33 @@ def m004_reasoning(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_decisions, m002_judgments, m003_label_versions, m004_reasoning]
+def m006_rubrics(connection: Connection) -> None:
+    """What a dataset's own instructions for a language model are: a version's texts are written once."""
+    metadata = MetaData()
+    Table(
+        "rubric",
+        metadata,
+        Column("id", ROW_ID, primary_key=True),
+        Column("dataset", Text, nullable=False),
+        Column("version", String(20), nullable=False),
+        Column("user_view", Text, nullable=False),
+        Column("item_view", Text, nullable=False),
+        Column("annotator", Text, nullable=False),
+        Column("at", Float, nullable=False),
+        Column("note", Text, nullable=False),
+        Unique("dataset", "version", name="rubric_once"),
+        sqlite_autoincrement=True,
+    )
+    metadata.create_all(connection)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [
+    m001_decisions,
+    m002_judgments,
+    m003_label_versions,
+    m004_reasoning,
+    m006_rubrics,
+]
 
 
 def applied(connection: Connection) -> list[str]:
