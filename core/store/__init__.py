@@ -1,7 +1,7 @@
-"""The database: what people decided, what judges answered, and the label versions frozen from both.
+"""The database: what people decided, what judges answered, label versions frozen from both, and samples to audit judges by.
 
-Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions are
-immutable. SQLite in the home by default, PostgreSQL by URL. Raw ids everywhere.
+Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions and samples
+are immutable. SQLite in the home by default, PostgreSQL by URL. Raw ids everywhere.
 """
 
 from typing import Self
@@ -11,14 +11,14 @@ import pandas as pd
 from core import labels
 from core.artifacts import Home
 from core.records import Dataset, LabelSet
-from core.store.decisions import DecisionLog
-from core.store.judgments import JudgmentLog, Want
+from core.store.audits import AuditLog
+from core.store.judgments import Want
 from core.store.versions import VersionLog
 
 __all__ = ["Store", "Want"]
 
 
-class Store(DecisionLog, JudgmentLog, VersionLog):
+class Store(AuditLog, VersionLog):
     """Safe to share between threads, and several processes may have the same database open at once.
 
     Every method may raise StoreError (locked, disk full, not a database); then nothing of that call was written.

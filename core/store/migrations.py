@@ -155,7 +155,40 @@ def m003_label_versions(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_decisions, m002_judgments, m003_label_versions]
+def m005_audits(connection: Connection) -> None:
+    """Random samples of one rater's opinions for people to audit: drawn once, with their pairs and weights, never changed."""
+    metadata = MetaData()
+    Table(
+        "audit_sample",
+        metadata,
+        Column("id", ROW_ID, primary_key=True),
+        Column("dataset", Text, nullable=False, index=True),
+        Column("at", Float, nullable=False),
+        Column("annotator", Text, nullable=False),
+        Column("seed", Integer, nullable=False),
+        Column("judge", Text, nullable=False),
+        Column("model", Text, nullable=False),
+        Column("digest", Text, nullable=False),
+        Column("prompt_version", Text, nullable=False),
+        Column("population", Integer, nullable=False),
+        Column("size", Integer, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    Table(
+        "audit_pair",
+        metadata,
+        Column("sample_id", ROW_ID, ForeignKey("audit_sample.id"), primary_key=True),
+        Column("place", Integer, primary_key=True),  # in the queue, which is in random order
+        Column("user_id", Text, nullable=False),
+        Column("item_id", Text, nullable=False),
+        Column("label", String(30), nullable=False),  # what the rater's opinion made of the pair when it was drawn
+        Column("stratum", Text, nullable=False),
+        Column("weight", Float, nullable=False),  # pairs of the population that it stands for
+    )
+    metadata.create_all(connection)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_decisions, m002_judgments, m003_label_versions, m005_audits]
 
 
 def applied(connection: Connection) -> list[str]:
