@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import typer  # noqa: E402
 from rich.logging import RichHandler  # noqa: E402
 
-from core.cli import data, labels, work  # noqa: E402
+from core.cli import audit, data, labels, work  # noqa: E402
 from core.cli.console import HomeOption, errors  # noqa: E402
 from core.errors import SettingsError, WinnowError  # noqa: E402
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.add_typer(data.app)
 app.add_typer(work.app)
 app.add_typer(labels.app, name="labels")
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback()
