@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core import assessment as assessments
 from core import browse, compare, datasets, dynamics, judges, pipeline, runs
 from core import candidates as candidate_rules
 from core import labels as label_rules
 from core.artifacts import ROOT, Home, read_json
+from core.assessment import Assessment
 from core.candidates import Answered
 from core.compare import Comparison
 from core.datasets import DatasetInfo, Draft, Peek
@@ -26,7 +28,7 @@ from core.judges import Health
 from core.records import Candidates, Dataset, Embeddings, Interactions, LabelSet
 from core.runs import Run, State
 from core.settings import ImportSettings, JudgeSettings
-from core.store import Store
+from core.store import Store, audits
 
 DATASET, RUN, ANNOTATOR = "ctx_dataset", "ctx_run", "annotator"
 """Session keys of the context bar's widgets."""
@@ -85,7 +87,7 @@ def last_pair() -> dict[str, str]:
     return {"user": user_id, "item": item_id} if name and name == dataset_name() else {}
 
 
-def keep_valid(key: str, options: list[str]) -> str | None:
+def keep_valid(key: str, options: list[Any]) -> Any:
     """Make a selection one of `options` (the first when it is not); returns what was asked for in vain."""
     wanted = st.session_state.get(key)
     if wanted in options:
@@ -248,7 +250,37 @@ def standing(data: Dataset) -> pd.DataFrame:
 @per_revision
 def pair_table(data: Dataset) -> pd.DataFrame:
     """Examined pairs with both ratings."""
-    return browse.pair_table(data, labels(data), store().judgments(data.name, texts=False))
+    return browse.pair_table(data, labels(data), judgments(data))
+
+
+@per_revision
+def judgments(data: Dataset) -> pd.DataFrame:
+    """All answers of judges that count, see Store.judgments, without the long texts."""
+    return store().judgments(data.name, texts=False)
+
+
+@per_revision
+def raters(data: Dataset) -> pd.DataFrame:
+    """Whose opinions can be audited, see core.store.audits.raters."""
+    return audits.raters(audits.population(data, judgments(data)))
+
+
+@per_revision
+def audit_samples(data: Dataset) -> pd.DataFrame:
+    """Samples for audits, newest first, see Store.samples."""
+    return store().samples(data.name)
+
+
+@per_revision
+def audit_pairs(data: Dataset) -> pd.DataFrame:
+    """The pairs of all samples with what people say of each."""
+    return assessments.audits(store().sampled(data.name), standing(data))
+
+
+@per_revision
+def assessment(data: Dataset, sample: int) -> Assessment:
+    """What the audits of a sample say."""
+    return assessments.assess(data, audit_samples(data), audit_pairs(data), standing(data), judgments(data), sample)
 
 
 @per_revision

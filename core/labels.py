@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import NotFoundError
-from core.records import Dataset, Interactions, Label, LabelSet, Rating, Source
+from core.records import VIEWS, Dataset, Interactions, Label, LabelSet, Rating, Source
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,12 @@ def label_of(relevant: bool, observed: bool) -> Label:
     if observed:
         return Label.HARD_POSITIVE if relevant else Label.NOISY_POSITIVE
     return Label.MISSED_POSITIVE if relevant else Label.HARD_NEGATIVE
+
+
+def labels_of(relevant: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """`label_of` for arrays (n,): int8 (n,)."""
+    table = np.array([[label_of(bool(r), bool(o)) for o in (0, 1)] for r in (0, 1)], dtype=np.int8)
+    return table[relevant.astype(int), observed.astype(int)]
 
 
 def resolve(dataset: Dataset, judgments: pd.DataFrame, decisions: pd.DataFrame) -> LabelSet:
@@ -72,7 +78,7 @@ def resolve(dataset: Dataset, judgments: pd.DataFrame, decisions: pd.DataFrame) 
     unsure[at] = answers == "unsure"
 
     observed = among(codes, dataset.train, n_items)
-    label = _labels(relevant, observed)
+    label = labels_of(relevant, observed)
     label[source == Source.NONE] = Label.UNJUDGED
     label[unsure] = Label.UNSURE
     return LabelSet((codes // n_items).astype(np.int32), (codes % n_items).astype(np.int32), observed, label, source)
@@ -82,6 +88,21 @@ def sources(judgments: pd.DataFrame) -> np.ndarray:
     """Who gave each judgment, by its `judge` and `is_llm`: int8 (n,) Source."""
     rater = np.where(judgments["is_llm"].fillna(False).astype(bool), Source.LLM, Source.BUILTIN)
     return np.where(judgments["judge"] == SIMULATED, Source.SIMULATED, rater).astype(np.int8)
+
+
+def opinions(judgments: pd.DataFrame) -> pd.DataFrame:
+    """One line per complete opinion, both views of one questioning by one rater: user_id, item_id, the columns of RATER,
+    is_llm, "user view" and "item view" (Rating values), and the lower of the two confidences (NaN where one is missing)."""
+    answered = judgments[judgments["rating"].isin([rating.value for rating in Rating])]
+    keys = [*PAIR, *RATER, "is_llm", "asked_at"]
+    views = [
+        answered[answered["view"] == view].drop_duplicates(keys, keep="last")[[*keys, "rating", "confidence"]] for view in VIEWS
+    ]
+    both = views[0].merge(views[1], on=keys, suffixes=VIEWS)
+    confidence = both[[f"confidence{view}" for view in VIEWS]].astype(float).min(axis=1, skipna=False)
+    names = {f"rating{view}": f"{view} view" for view in VIEWS}
+    columns = [*PAIR, *RATER, "is_llm", *names.values()]
+    return both.rename(columns=names)[columns].assign(confidence=confidence)
 
 
 def left_out(dataset: Dataset, pairs: pd.DataFrame) -> LeftOut:
@@ -146,16 +167,10 @@ def from_frame(dataset: Dataset, frame: pd.DataFrame) -> LabelSet:
     codes, n_items = codes[order], max(dataset.n_items, 1)
     frozen = frame["label"].map(LABELS_BY_WORD).to_numpy(dtype=np.int8)[order]
     observed = among(codes, dataset.train, n_items)
-    answered = _labels(np.isin(frozen, (Label.HARD_POSITIVE, Label.MISSED_POSITIVE)), observed)
+    answered = labels_of(np.isin(frozen, (Label.HARD_POSITIVE, Label.MISSED_POSITIVE)), observed)
     label = np.where(np.isin(frozen, (Label.CLEAN, Label.UNJUDGED, Label.UNSURE)), frozen, answered).astype(np.int8)
     source = frame["source"].map(SOURCES_BY_WORD).to_numpy(dtype=np.int8)[order]
     return LabelSet((codes // n_items).astype(np.int32), (codes % n_items).astype(np.int32), observed, label, source)
-
-
-def _labels(relevant: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """`label_of` for arrays (n,): int8 (n,)."""
-    table = np.array([[label_of(bool(r), bool(o)) for o in (0, 1)] for r in (0, 1)], dtype=np.int8)
-    return table[relevant.astype(int), observed.astype(int)]
 
 
 def _codes(dataset: Dataset, pairs: pd.DataFrame) -> np.ndarray:

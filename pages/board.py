@@ -1,8 +1,8 @@
-"""Judge: find doubtful pairs, have them judged, look at the answers, freeze the labels."""
+"""Judge: find doubtful pairs, have them judged, look at the answers, audit the judge, freeze the labels."""
 
 import streamlit as st
 
-from app import judging, loop, rubricview, state, widgets
+from app import auditing, judging, loop, rubricview, state, widgets
 
 widgets.title(
     "Judge", "Pick the pairs that the model doubts, ask a judge in two views whether each is relevant, and freeze the labels."
@@ -32,5 +32,6 @@ else:
         judging.matrix(table)
     with right:
         judging.by_label(data)
+    auditing.show(data)
     judging.pairs(data, table)
 loop.show_next("board", data)

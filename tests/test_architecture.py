@@ -10,9 +10,9 @@ from core.artifacts import ROOT
 LAYERS = [
     {"errors", "records", "rng", "losses", "metrics", "untrusted"},
     {"registry", "settings", "http", "graph", "sampling", "splits", "labels", "agreement", "prompts", "artifacts", "migrations"},
-    {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics"},
+    {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics", "verdict"},
     {"denoisers"},
-    {"semantic", "exchange", "train", "browse", "noise"},
+    {"semantic", "exchange", "train", "browse", "noise", "assessment"},
     {"alignment", "doubt"},
     {"candidates", "judges"},
     {"pipeline", "compare", "doctor"},

@@ -66,7 +66,7 @@ class Summary:
     unjudged: int = 0  # pairs without both views
     seconds: float = 0.0
     profiles: int = 0  # written now
-    samples: int = 0  # probes and further answers got now
+    further: int = 0  # probes and further answers got now
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = None
@@ -211,7 +211,7 @@ class _Run:
         numbers += range(1, self._settings.samples + 1) if self.judge.is_llm else []
         answered = self.store.answered({key.decode() for key in questions.keys.ravel().tolist()})
         for number in numbers:
-            got = self.store.sampled(answered, number)
+            got = self.store.has_further(answered, number)
             skipped = {key.encode() for key in got} | set(questions.keys.ravel().tolist()).difference(
                 key.encode() for key in answered
             )
@@ -219,7 +219,7 @@ class _Run:
             name = "probing the ratings" if number == PROBE else f"asking again ({number} of {self._settings.samples})"
             stage = _Stage(name, len(answered), len(got))
             await self._work(stage, groups, lambda place, n=number: _Sample(self, questions, place, n))
-            self._summary = replace(self._summary, samples=self._summary.samples + stage.engine.meter.answered)
+            self._summary = replace(self._summary, further=self._summary.further + stage.engine.meter.answered)
 
     async def _estimate(self, questions: Questions, groups: list[tuple[str, Sequence[int]]], stage: "_Stage") -> None:
         """Two pairs of each of a few users, one call at a time: what a first and a following question cost."""
@@ -411,7 +411,7 @@ class _Sample:
         judge = self._run.judge
         request = self._question.request(trial, self._number)
         reply = await (judge.probe(request) if self._number == PROBE else judge.judge(request))
-        self._run.store.add_sample(
+        self._run.store.add_further(
             request.key,
             self._number,
             reply.rating,

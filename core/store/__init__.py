@@ -1,7 +1,7 @@
-"""The database: what people decided, what judges answered, the label versions frozen from both, and rubrics.
+"""The database: what people decided, what judges answered, labels frozen from both, rubrics, samples to audit judges by.
 
-Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions and rubrics are
-immutable. SQLite in the home by default, PostgreSQL by URL. Raw ids everywhere.
+Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions, rubrics and
+samples are immutable. SQLite in the home by default, PostgreSQL by URL. Raw ids everywhere.
 """
 
 from typing import Self
@@ -11,17 +11,17 @@ import pandas as pd
 from core import labels
 from core.artifacts import Home
 from core.records import Dataset, LabelSet
-from core.store.decisions import DecisionLog
+from core.store.audits import AuditLog
+from core.store.further import PROBE, FurtherLog
 from core.store.judgments import Want
 from core.store.profiles import ProfileLog
 from core.store.rubrics import RubricLog
-from core.store.samples import PROBE, SampleLog
 from core.store.versions import VersionLog
 
 __all__ = ["PROBE", "Store", "Want"]
 
 
-class Store(DecisionLog, SampleLog, ProfileLog, RubricLog, VersionLog):
+class Store(AuditLog, FurtherLog, ProfileLog, RubricLog, VersionLog):
     """Safe to share between threads, and several processes may have the same database open at once.
 
     Every method may raise StoreError (locked, disk full, not a database); then nothing of that call was written.

@@ -168,7 +168,7 @@ def m004_reasoning(connection: Connection) -> None:
         connection.execute(text(f"ALTER TABLE judgment ADD COLUMN {name} {kind}"))
     metadata = MetaData()
     Table(
-        "sample",
+        "further_answer",
         metadata,
         Column("id", ROW_ID, primary_key=True),
         Column("key", String(64), nullable=False),  # of the question, as in judgment
@@ -180,7 +180,7 @@ def m004_reasoning(connection: Connection) -> None:
         Column("prompt_tokens", Integer),
         Column("answer_tokens", Integer),
         Column("at", Float, nullable=False),
-        Unique("key", "number", name="sample_once"),
+        Unique("key", "number", name="further_once"),
         sqlite_autoincrement=True,
     )
     Table(
@@ -220,6 +220,39 @@ def m004_reasoning(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
+def m005_audits(connection: Connection) -> None:
+    """Random samples of one rater's opinions for people to audit: drawn once, with their pairs and weights, never changed."""
+    metadata = MetaData()
+    Table(
+        "audit_sample",
+        metadata,
+        Column("id", ROW_ID, primary_key=True),
+        Column("dataset", Text, nullable=False, index=True),
+        Column("at", Float, nullable=False),
+        Column("annotator", Text, nullable=False),
+        Column("seed", Integer, nullable=False),
+        Column("judge", Text, nullable=False),
+        Column("model", Text, nullable=False),
+        Column("digest", Text, nullable=False),
+        Column("prompt_version", Text, nullable=False),
+        Column("population", Integer, nullable=False),
+        Column("size", Integer, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    Table(
+        "audit_pair",
+        metadata,
+        Column("sample_id", ROW_ID, ForeignKey("audit_sample.id"), primary_key=True),
+        Column("place", Integer, primary_key=True),  # in the queue, which is in random order
+        Column("user_id", Text, nullable=False),
+        Column("item_id", Text, nullable=False),
+        Column("label", String(30), nullable=False),  # what the rater's opinion made of the pair when it was drawn
+        Column("stratum", Text, nullable=False),
+        Column("weight", Float, nullable=False),  # pairs of the population that it stands for
+    )
+    metadata.create_all(connection)
+
+
 def m006_rubrics(connection: Connection) -> None:
     """What a dataset's own instructions for a language model are: a version's texts are written once."""
     metadata = MetaData()
@@ -245,6 +278,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     m002_judgments,
     m003_label_versions,
     m004_reasoning,
+    m005_audits,
     m006_rubrics,
 ]
 

@@ -13,10 +13,10 @@ PROBE = 0
 """The number of the answer that is a rating alone; further answers in full count from 1."""
 
 
-class SampleLog(JudgmentLog):
+class FurtherLog(JudgmentLog):
     """One row a question and number. The first answer to each stays."""
 
-    def add_sample(
+    def add_further(
         self,
         key: str,
         number: int,
@@ -32,11 +32,11 @@ class SampleLog(JudgmentLog):
         values = {"key": key, "number": number, "rating": rating, "analysis": analysis, "confidence": confidence, "raw": raw}
         values |= {"prompt_tokens": prompt_tokens, "answer_tokens": answer_tokens, "at": time.time()}
         with self.writing(self._asking(key)) as connection:
-            connection.execute(self._insert(self._table("sample")).on_conflict_do_nothing(), values)
+            connection.execute(self._insert(self._table("further_answer")).on_conflict_do_nothing(), values)
 
-    def sampled(self, keys: Iterable[str], number: int) -> set[str]:
+    def has_further(self, keys: Iterable[str], number: int) -> set[str]:
         """Those of `keys` that have the further answer of this number."""
-        table = self._table("sample")
+        table = self._table("further_answer")
         asked = list(keys)
         with self.reading() as connection:
             parts = (
@@ -45,9 +45,9 @@ class SampleLog(JudgmentLog):
             )
             return {key for part in parts for key in connection.scalars(part)}
 
-    def samples(self, keys: Iterable[str]) -> pd.DataFrame:
+    def further(self, keys: Iterable[str]) -> pd.DataFrame:
         """key, number, rating, analysis, confidence, raw, at: all further answers to these questions, by key and number."""
-        table = self._table("sample")
+        table = self._table("further_answer")
         columns = [table.c[name] for name in ("key", "number", "rating", "analysis", "confidence", "raw", "at")]
         asked = list(dict.fromkeys(keys))
         with self.reading() as connection:
