@@ -13,6 +13,9 @@ from core.settings import Settings, Unset, marked, unread
 
 _NONE = "\0"  # a select box takes None for "nothing chosen yet", so None as a choice needs another form
 
+CHOOSING = {"denoiser", "judge", "encoder"}
+"""Settings that decide which others are read."""
+
 Choices = Mapping[str, Mapping[Any, str]]
 """{field: {value: how it is shown}} for fields whose possible values are only known at work (runs, label versions, judges)."""
 
@@ -22,11 +25,16 @@ def settings_form(
 ) -> dict[str, Any]:
     """Fields in `first` in that order, all others folded away; returns every value. Widget keys are `<prefix>_<field>`.
 
-    What the chosen text encoder does not read is hidden, too.
+    What nobody reads, with the denoiser, judge and text encoder that are chosen, is hidden, too.
     """
-    hidden = {*hidden, *unread(model, st.session_state.get(f"{prefix}_encoder", "auto"))}
+    chosen = {
+        name: st.session_state.get(f"{prefix}_{name}", model.model_fields[name].default)
+        for name in CHOOSING & {*model.model_fields}
+    }
+    hidden = {*hidden, *unread(model, chosen)}
     choices = {"encoder": {name: name for name in ("auto", *ENCODERS.names())}, **(choices or {})}
-    first = [name for name in first if name in model.model_fields]
+    hidden |= {name for name, field in model.model_fields.items() if get_origin(_kind(field)[0]) is tuple}  # lists are no field's
+    first = [name for name in first if name in model.model_fields and name not in hidden]
     rest = [name for name in model.model_fields if name not in {*first, *hidden}]
     with st.grid(columns="auto", min_column_width=220):
         values = {name: _field(model, name, prefix, choices) for name in first}

@@ -9,25 +9,10 @@ import streamlit as st
 from app import charts, forms, pairlist, state, widgets, words, work
 from app.palette import LABELS, SOURCES
 from core import browse, pipeline
-from core.judges import JUDGES
-from core.labels import SIMULATED
 from core.records import Dataset, Interactions, Label, Rating, Source
 from core.runs import Run, State
-from core.settings import CandidateSettings, JudgeSettings
+from core.settings import CandidateSettings
 
-BUILTIN = "builtin"
-JUDGE_WORDS = {
-    BUILTIN: "built-in rater (no language model)",
-    "ollama": "Ollama: a language model on your machine",
-    SIMULATED: "simulation (no judge: known truth with planted errors)",
-}
-JUDGE_NOTES = {
-    BUILTIN: "The built-in rater compares words, categories and text vectors. It is no language model, and says so everywhere.",
-    SIMULATED: "A simulation for research: it reads the known truth, is wrong on the share of pairs that you choose, and says so "
-    "in every answer. It shows what a judge of that quality would be worth.",
-}
-LLM_SETTINGS = ("url", "model", "workers", "temperature", "num_predict", "timeout_s")
-SIMULATED_SETTINGS = ("error", "error_seed")
 AGREEMENT = {"all": "all", "agree": "views agree", "disagree": "views disagree", "missing": "a view is missing"}
 
 
@@ -51,61 +36,6 @@ def find(data: Dataset) -> Run | None:
         st.caption(f"Last: {result['n']:,} pairs ({result['observed']:,} clicks, {result['unobserved']:,} unobserved).")
         st.caption(f"Text by {widgets.plain(result['encoder'])}: {widgets.plain(result['why'])}")
     return done[0] if done else None
-
-
-def ask(data: Dataset, found: Run | None) -> JudgeSettings | None:
-    """Step 2: who judges, and whether that judge can be reached; returns the settings once there is something to judge."""
-    widgets.section("2 · Judge them")
-    if found is None:
-        st.markdown(":gray[Needs candidates.]")
-        st.button("Judge candidates", key="judge_candidates", disabled=True, width="stretch")
-        return None
-    judges = _judges(data)
-    name = st.session_state.get("judge_judge", BUILTIN)
-    name = name if name in judges else BUILTIN
-    llm = JUDGES[name].is_llm
-    own = ("url", "model") if llm else SIMULATED_SETTINGS if name == SIMULATED else ()
-    hidden = (() if llm else LLM_SETTINGS) + (() if name == SIMULATED else SIMULATED_SETTINGS)
-    choices = {"judge": judges}
-    values = forms.settings_form(JudgeSettings, "judge", ("judge", *own, "limit"), choices=choices, hidden=hidden)
-    settings = JudgeSettings.checked(**values)
-    ready = _health(settings) if llm else True
-    if name in JUDGE_NOTES:
-        st.caption(JUDGE_NOTES[name])
-    primary = "primary" if not len(state.labels(data)) else "secondary"
-    pressed = st.button(
-        "Judge candidates", key="judge_candidates", type=primary, icon=":material/gavel:", width="stretch", disabled=not ready
-    )
-    if pressed:
-        with widgets.caught():
-            work.start("judge", data.name, values)
-            st.rerun()
-    return settings
-
-
-def _judges(data: Dataset) -> dict[Any, str]:
-    """Who can be asked about this dataset, the built-in rater first; a simulation only where the truth is known."""
-    names = [name for name in JUDGES.names() if name != SIMULATED or data.train.truth is not None]
-    return {name: JUDGE_WORDS.get(name, name) for name in sorted(names, key=lambda name: name != BUILTIN)}
-
-
-def _health(settings: JudgeSettings) -> bool:
-    health = state.judge_health(settings.model_dump_json())
-    if health.ok:
-        st.success(widgets.plain(health.message), icon=":material/check_circle:")
-        return True
-    st.warning(widgets.plain(health.message), icon=":material/cloud_off:")
-    widgets.untrusted(health.hint)
-    if health.models:
-        st.caption("Models on that server: " + widgets.plain(", ".join(health.models)))
-    with st.container(horizontal=True):
-        st.button("Check again", key="check_judge", icon=":material/refresh:", on_click=state.forget_judge_health)
-        st.button("Use the built-in rater", key="use_builtin", on_click=_use_builtin)
-    return False
-
-
-def _use_builtin() -> None:
-    st.session_state["judge_judge"] = BUILTIN
 
 
 def freeze(data: Dataset) -> None:

@@ -25,6 +25,7 @@ from core.datasets import DatasetInfo, Draft, Peek
 from core.datasets.health import Check
 from core.datasets.health import health as health_checks
 from core.judges import Health
+from core.judges.pulling import Pulling
 from core.records import Candidates, Dataset, Embeddings, Interactions, LabelSet
 from core.runs import Run, State
 from core.settings import ImportSettings, JudgeSettings
@@ -394,6 +395,12 @@ def _comparison(home_path: str, a: str, b: str) -> Comparison:
 def judge_health(settings_json: str) -> Health:
     """Whether a judge can be asked now; looked up again after a few seconds."""
     return judges.health(JudgeSettings.model_validate_json(settings_json))
+
+
+@st.cache_resource
+def pulls() -> dict[tuple[str | None, str], Pulling]:
+    """Models that servers fetch at this moment or have fetched, by (address, model)."""
+    return {}
 
 
 def forget_judge_health() -> None:

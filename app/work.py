@@ -43,11 +43,32 @@ def _status(run: Run) -> None:
         widgets.state_badge(run)
     if run.state.active:
         st.progress(*progress_of(run))
+        if told := _figures(run):
+            st.caption(widgets.plain(told))
     elif run.state is State.FAILED:
         st.error(widgets.plain(run.error.get("error", "It failed without a message.")), icon=":material/error:")
         widgets.untrusted(run.error.get("hint", ""))
     elif run.state is State.INTERRUPTED:
         st.warning("Its process ended before it was done. Nothing that it had saved is lost.", icon=":material/bolt:")
+
+
+def _figures(run: Run) -> str:
+    """The figures of a judging at work (core.judges.runner), as far as there are any."""
+    now = run.progress.detail
+    if not now:
+        return ""
+    if now["asleep"]:
+        return f"Waiting for the server, which is looked at every few seconds. Its last error: {now['last error']}"
+    parts = [f"{now['a minute']:.0f} answers a minute", f"{now['requests at once']} at once"]
+    if now["waiting for a slot"] is not None:
+        parts.append(f"{now['waiting for a slot']:.0%} of the server's time is waiting (OLLAMA_NUM_PARALLEL)")
+    if now["tokens read"]:
+        reused = now["of those re-used"] / now["tokens read"]
+        parts.append(f"{now['tokens read']:,} tokens read ({reused:.0%} re-used), {now['tokens written']:,} written")
+    if now["cost"] is not None:
+        parts.append(f"cost {now['cost']:,.2f}")
+    parts += [f"{now['known']:,} known before", f"{now['failed']:,} failed"]
+    return " · ".join(parts) + (f" · last error: {now['last error']}" if now["last error"] else "")
 
 
 def _controls(run: Run) -> None:

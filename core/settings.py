@@ -1,6 +1,7 @@
 """Every setting of Winnow, described once: the CLI's options, the app's forms and the run manifests come from here."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -51,16 +52,10 @@ ACCESS = {"encoder_url", "encoder_key_env"}
 
 @dataclass(frozen=True)
 class ReadBy:
-    """Marks a setting of TrainSettings that only these denoisers read; the others' forms hide it."""
+    """Marks a setting that is only read where another one, `setting`, names one of `names`; the forms hide it elsewhere."""
 
-    denoisers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class EncodedBy:
-    """Marks a setting that only these text encoders read; the others' forms hide it."""
-
-    encoders: tuple[str, ...]
+    names: tuple[str, ...]
+    setting: str = "denoiser"
 
 
 @dataclass(frozen=True)
@@ -82,11 +77,18 @@ def marked(field: FieldInfo, kind: type) -> Any:
 
 def told(field: FieldInfo) -> str:
     """What a field's help says on the command line, where nothing is hidden: its sentence, and who reads it."""
-    denoisers, encoders = marked(field, ReadBy), marked(field, EncodedBy)
-    words = [field.description]
-    words += [f"Read by the encoder {' or '.join(encoders.encoders)}."] if encoders else []
-    words += [f"For {', '.join(denoisers.denoisers)}."] if denoisers else []
-    return " ".join(words)
+    words = [f"For the {marker.setting} {' or '.join(marker.names)}." for marker in field.metadata if isinstance(marker, ReadBy)]
+    return " ".join([field.description, *words])
+
+
+def unread(model: type[Settings], chosen: Mapping[str, object]) -> list[str]:
+    """The names of the settings that nobody reads where `chosen` names {setting: who was chosen}."""
+    return [
+        name
+        for name, field in model.model_fields.items()
+        for marker in field.metadata
+        if isinstance(marker, ReadBy) and marker.setting in chosen and chosen[marker.setting] not in marker.names
+    ]
 
 
 class ImportSettings(Settings):
@@ -246,7 +248,7 @@ EncoderUrl = Annotated[
         title="Encoder's address",
         description="Address of the encoder's server; left out, http://localhost:11434 (ollama) or https://api.openai.com/v1 (openai).",
     ),
-    EncodedBy(("ollama", "openai")),
+    ReadBy(("ollama", "openai"), "encoder"),
 ]
 EncoderKeyEnv = Annotated[
     str,
@@ -254,7 +256,7 @@ EncoderKeyEnv = Annotated[
         title="Key is in",
         description="Environment variable with the server's key, which is never stored; a server nearby may need none.",
     ),
-    EncodedBy(("openai",)),
+    ReadBy(("openai",), "encoder"),
 ]
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 """What names an environment variable: most keys do not look like one."""
@@ -287,12 +289,6 @@ class EncoderSettings(Settings):
         if "@" in (self.encoder_url or ""):
             raise ValueError("encoder_url holds a name or a password, which would be stored; give the address alone")
         return self
-
-
-def unread(model: type[Settings], encoder: str) -> list[str]:
-    """The names of the settings that this text encoder does not read."""
-    markers = {name: marked(field, EncodedBy) for name, field in model.model_fields.items()}
-    return [name for name, marker in markers.items() if marker and encoder not in marker.encoders]
 
 
 class ReferenceSettings(Settings):
@@ -549,9 +545,8 @@ class TrainSettings(EncoderSettings):
 
 def read_by(denoiser: str) -> list[str]:
     """The names of all settings of a training that this denoiser reads."""
-    fields = TrainSettings.model_fields
-    only = {name: marker.denoisers for name, field in fields.items() if (marker := marked(field, ReadBy))}
-    return [name for name in fields if name not in only or denoiser in only[name]]
+    others = unread(TrainSettings, {"denoiser": denoiser})
+    return [name for name in TrainSettings.model_fields if name not in others]
 
 
 class CandidateSettings(EncoderSettings):
@@ -586,8 +581,18 @@ class CandidateSettings(EncoderSettings):
     ] = None
 
 
+BY_BUILTIN = ReadBy(("builtin",), "judge")
+BY_MODELS = ReadBy(("ollama", "openai"), "judge")
+BY_SIMULATION = ReadBy(("simulated",), "judge")
+
+
 class JudgeSettings(EncoderSettings):
-    """Who is asked, and how."""
+    """Who is asked, and how. What only some judges read is marked with ReadBy."""
+
+    encoder: Annotated[Encoder, BY_BUILTIN] = "auto"
+    encoder_model: Annotated[EncoderModel, BY_BUILTIN] = None
+    encoder_url: Annotated[EncoderUrl, BY_BUILTIN] = None
+    encoder_key_env: Annotated[EncoderKeyEnv, BY_BUILTIN] = "OPENAI_API_KEY"
 
     judge: Annotated[
         str,
@@ -602,19 +607,22 @@ class JudgeSettings(EncoderSettings):
             title="Server address", description="Address of the server; several, with spaces between, share the users among them."
         ),
         *unset("default"),
+        BY_MODELS,
     ] = None
-    model: Annotated[str, Field(min_length=1, description="Name of the model on the server.")] = "llama3.1:8b"
+    model: Annotated[str, Field(min_length=1, description="Name of the model on the server."), BY_MODELS] = "llama3.1:8b"
     api_key_env: Annotated[
         str,
         Field(
             title="Variable with the key",
             description="Environment variable that holds the server's key; the key itself is never kept.",
         ),
+        ReadBy(("openai",), "judge"),
     ] = "OPENAI_API_KEY"
     rubric: Annotated[
         str | None,
         Field(title="Rubric", description="Version of the dataset's rubric: what High, Mid and Low mean."),
         *unset("newest"),
+        BY_MODELS,
     ] = None
     profiles: Annotated[
         Literal["made", "written"],
@@ -622,6 +630,7 @@ class JudgeSettings(EncoderSettings):
             title="Profiles",
             description="What the user view reads: made of attributes, categories and titles, or written by the model first, one call a user.",
         ),
+        BY_MODELS,
     ] = "made"
     workers: Annotated[
         int | None,
@@ -632,13 +641,14 @@ class JudgeSettings(EncoderSettings):
             description="Requests at once to each server; without a number as many as it serves without making them wait.",
         ),
         *unset("automatic"),
+        BY_MODELS,
     ] = None
-    history_items: Annotated[int, Field(title="Past items shown", ge=1, le=200, description="Past items shown to the judge.")] = (
-        20
-    )
-    temperature: Annotated[float, Field(ge=0, le=2, description="0: the most likely answer.")] = 0.0
+    history_items: Annotated[
+        int, Field(title="Past items shown", ge=1, le=200, description="Past items shown to the judge."), BY_MODELS
+    ] = 20
+    temperature: Annotated[float, Field(ge=0, le=2, description="0: the most likely answer."), BY_MODELS] = 0.0
     num_predict: Annotated[
-        int, Field(title="Answer tokens at most", ge=32, le=4096, description="Tokens of an answer at most.")
+        int, Field(title="Answer tokens at most", ge=32, le=4096, description="Tokens of an answer at most."), BY_MODELS
     ] = 256
     confidence: Annotated[
         Literal["none", "answer", "probe"],
@@ -647,6 +657,7 @@ class JudgeSettings(EncoderSettings):
             description="From the probabilities of the rating's tokens, where the server tells them: in the answer itself, or by a short "
             "second call that asks for the rating alone.",
         ),
+        BY_MODELS,
     ] = "answer"
     samples: Annotated[
         int,
@@ -656,6 +667,7 @@ class JudgeSettings(EncoderSettings):
             le=20,
             description="Further answers to each question, at temperature 0.7: how steady the judge is. Each costs as much as the first.",
         ),
+        BY_MODELS,
     ] = 0
     timeout_s: Annotated[
         float,
@@ -665,6 +677,7 @@ class JudgeSettings(EncoderSettings):
             le=3600,
             description="Seconds for one answer; the first, which loads the model, gets 10 minutes.",
         ),
+        BY_MODELS,
     ] = 120
     wait_s: Annotated[
         float,
@@ -674,25 +687,32 @@ class JudgeSettings(EncoderSettings):
             le=7 * 86400,
             description="Seconds that a run waits for a server that went away while it was at work.",
         ),
+        BY_MODELS,
     ] = 3600
     price_in: Annotated[
         float | None,
         Field(title="Price of a million tokens read", ge=0, description="Price of a million tokens read, for the cost."),
+        BY_MODELS,
     ] = None
     price_out: Annotated[
         float | None,
         Field(title="Price of a million tokens written", ge=0, description="Price of a million tokens written, for the cost."),
+        BY_MODELS,
     ] = None
     file: Annotated[
-        str | None, Field(title="File to replay", description="File with recorded judgments that the judge replay answers from.")
+        str | None,
+        Field(title="File to replay", description="File with recorded judgments that the judge replay answers from."),
+        ReadBy(("replay",), "judge"),
     ] = None
     error: Annotated[
         float,
         Field(title="Simulated error rate", ge=0, le=1, description="Share of pairs on which the simulated judge is wrong."),
+        BY_SIMULATION,
     ] = 0.2
     error_seed: Annotated[
         int,
         Field(title="Seed of the simulated errors", ge=0, description="Seed of the pairs on which the simulated judge is wrong."),
+        BY_SIMULATION,
     ] = 0
     limit: Annotated[
         int | None, Field(title="Pairs at most", ge=1, description="Pairs to ask about at most; all candidates when left out.")
@@ -714,6 +734,7 @@ class JudgeSettings(EncoderSettings):
         Field(
             title="Only an estimate", description="Judge 12 pairs of all lengths, and say how long the rest would take and cost."
         ),
+        BY_MODELS,
     ] = False
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import auditing, judging, loop, rubricview, state, widgets
+from app import asking, auditing, judging, loop, rubricview, state, widgets
 
 widgets.title(
     "Judge", "Pick the pairs that the model doubts, ask a judge in two views whether each is relevant, and freeze the labels."
@@ -13,12 +13,12 @@ find, ask, freeze = st.columns(3, gap="small")
 with find, st.container(border=True, height="stretch", key="step_find"):
     found = judging.find(data)
 with ask, st.container(border=True, height="stretch", key="step_judge"):
-    asking = judging.ask(data, found)
+    settings = asking.show(data, found)
 with freeze, st.container(border=True, height="stretch", key="step_freeze"):
     judging.freeze(data)
 
 judging.at_work(data.name)
-rubricview.show(data, asking)
+rubricview.show(data, settings)
 table = state.pair_table(data)
 if not len(table):
     widgets.empty(

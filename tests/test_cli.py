@@ -184,7 +184,7 @@ def test_settings_are_options_with_their_sentences(capsys: pytest.CaptureFixture
     for name, field in TrainSettings.model_fields.items():
         assert f"--{name.replace('_', '-')}" in told
         assert "".join(field.description.split())[:34] in told
-    assert "Fordns,llmhni." in told
+    assert "Forthedenoiserdnsorllmhni." in told
 
 
 def test_doctor_knows_that_ollama_is_optional(call: Call) -> None:

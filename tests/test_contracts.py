@@ -13,7 +13,7 @@ from core.backbones import BACKBONES
 from core.denoisers import DENOISERS
 from core.errors import SettingsError
 from core.evaluate import evaluate
-from core.settings import PRESET_MEANS, TRAIN_PRESETS, ReadBy, TrainSettings, marked, preset_of, read_by
+from core.settings import PRESET_MEANS, TRAIN_PRESETS, ReadBy, TrainSettings, preset_of, read_by
 from core.train import fit
 
 
@@ -58,8 +58,8 @@ def test_every_preset_is_explained() -> None:
 
 
 def test_settings_are_marked_for_denoisers_that_there_are() -> None:
-    markers = [marked(field, ReadBy) for field in TrainSettings.model_fields.values()]
-    assert {name for marker in markers if marker for name in marker.denoisers} <= set(DENOISERS.names())
+    markers = [part for field in TrainSettings.model_fields.values() for part in field.metadata if isinstance(part, ReadBy)]
+    assert {name for marker in markers if marker.setting == "denoiser" for name in marker.names} <= set(DENOISERS.names())
 
 
 @pytest.mark.parametrize("denoiser", DENOISERS.names())
