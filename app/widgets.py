@@ -15,11 +15,13 @@ from core.records import Dataset, Label, Source
 from core.runs import Run
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&@/])")
+_LINKED = re.compile(r"(?<=http)(?=s?://)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
+"""Where the browser's markdown finds an address in text, escaped or not; a word joiner there shows nothing and ends that."""
 
 
 def plain(text: object) -> str:
     """Text from data or people, made harmless where only markdown is taken (labels of links, badges and tabs)."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+    return _MARKDOWN.sub(r"\\\1", _LINKED.sub("\u2060", " ".join(str(text).split())))
 
 
 def title(text: str, lead: str) -> None:
