@@ -1,0 +1,113 @@
+"""Judge, step 2 with a language model: can it work, pull what it lacks, try one pair, estimate; against a server process."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import state
+from core import jobs, runs
+from core.artifacts import Home
+from core.runs import Run
+from core.store import Store
+from tests.model_server.process import ModelServer
+from tests.pages.helpers import NAME, said, sound
+
+Open = Callable[..., AppTest]
+Serve = Callable[..., ModelServer]
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    """What one test has learnt of a server's health is not another's."""
+    state.judge_health.clear()
+    state.pulls().clear()
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs are done at once, here."""
+
+    def start(home: Home, kind: str, dataset: str, settings: dict) -> Run:
+        return jobs.work(home, jobs.create(home, kind, dataset, settings).id)
+
+    monkeypatch.setattr(jobs, "start", start)
+
+
+def asking(open_page: Open, server: ModelServer, model: str = "llama3.1:8b") -> AppTest:
+    page = open_page("board")
+    page.selectbox(key="judge_judge").set_value("ollama").run()
+    page.text_input(key="judge_url").set_value(server.url)
+    return sound(page.text_input(key="judge_model").set_value(model).run())
+
+
+def newest(home: Home) -> Run:
+    return runs.listing(home, NAME, "judge")[0]
+
+
+def test_what_is_known_of_a_model_that_is_there(ready: Home, open_page: Open, serve: Serve) -> None:
+    page = asking(open_page, serve())
+    told = said(page).replace("\\", "")
+    assert "Ollama 0.33.0" in told
+    assert "context window: " in told
+    assert "loaded: not yet" in told
+    assert not page.button(key="judge_candidates").disabled
+
+
+def test_a_missing_model_is_pulled_from_here(ready: Home, open_page: Open, serve: Serve) -> None:
+    server = serve("", "--pull", "0.1")
+    page = asking(open_page, server, "mistral:7b")
+    assert page.button(key="judge_candidates").disabled
+    assert page.button(key="judge_one").disabled
+    page.button(key="pull_model").click().run()
+    pulling = state.pulls()[server.url, "mistral:7b"]
+    while pulling.active:
+        time.sleep(0.02)
+    assert pulling.error is None
+    state.forget_judge_health()  # as the progress does when it sees the end
+    assert not sound(page.run()).button(key="judge_candidates").disabled
+
+
+def test_a_model_that_nobody_has_says_so(ready: Home, open_page: Open, serve: Serve) -> None:
+    server = serve()
+    page = asking(open_page, server, "nosuch:1b")
+    page.button(key="pull_model").click().run()
+    pulling = state.pulls()[server.url, "nosuch:1b"]
+    while pulling.active:
+        time.sleep(0.02)
+    assert "could not pull" in " ".join(error.value for error in page.run().error).replace("\\", "")
+    assert page.button(key="pull_model")
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_one_pair_is_tried_and_kept(ready: Home, open_page: Open, serve: Serve) -> None:
+    server = serve()
+    page = asking(open_page, server)
+    sound(page.button(key="judge_one").click().run())
+    run = newest(ready)
+    assert (run.result["asked"], run.result["unjudged"]) == (2, 0)
+    assert len(run.settings["pairs"]) == 1
+    assert "user view" in said(page).split("Tried")[1]
+    assert len(server.calls()) == 2
+    judged = Store.open(ready).judgments(NAME)
+    assert (judged["judge"] == "ollama").sum() == 2
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_an_estimate_asks_a_few_and_tells_time_and_cost(ready: Home, open_page: Open, serve: Serve) -> None:
+    server = serve("", "--delay", "0.02")
+    page = asking(open_page, server)
+    page.number_input(key="judge_price_in").set_value(2.0)
+    sound(page.button(key="judge_estimate").click().run())
+    run = newest(ready)
+    made = run.result["estimate"]
+    assert made["questions"] == 2 * 60
+    assert 0 < len(server.calls()) <= 24
+    assert 0.9 * 120 * 0.02 < made["low_s"] <= made["high_s"]
+    assert made["cost"] == pytest.approx(2 * made["tokens_in"] / 1e6)
+    told = said(page).replace("\\", "")
+    assert "120 open questions take" in told
+    assert "and cost" in told
+    sound(page.button(key="judge_candidates").click().run())
+    assert newest(ready).result["asked"] == 120 - run.result["asked"]
