@@ -13,6 +13,7 @@ from core.records import Dataset, Interactions, Label, Rating, Source
 from core.runs import Run, State
 from core.settings import CandidateSettings
 
+CELLS, ITEM_VIEW = "agreement_cells", "item view "
 AGREEMENT = {"all": "all", "agree": "views agree", "disagree": "views disagree", "missing": "a view is missing"}
 
 
@@ -129,11 +130,24 @@ def matrix(table: pd.DataFrame) -> None:
         return
     same = np.trace(counts) / total
     marks = [rating.value for rating in Rating]
-    shown = pd.DataFrame(counts, columns=[f"item view {word}" for word in marks])
+    shown = pd.DataFrame(counts, columns=[f"{ITEM_VIEW}{word}" for word in marks])
     shown.insert(0, "user view", marks)
     finding = f"The two views give the same rating to {same:.0%} of the pairs"
     about = f"n = {total:,}; both High means relevant, everything else does not"
     widgets.chart("agreement", finding, charts.agreement(counts), shown, about)
+    st.caption("Choose a cell to list its pairs below.")
+    st.dataframe(shown, hide_index=True, key=CELLS, on_select=_list_cell, selection_mode="single-cell")
+
+
+def _list_cell() -> None:
+    """Filter the list of pairs by the chosen cell of the matrix."""
+    for row, column in st.session_state[CELLS].selection.cells:
+        if column.startswith(ITEM_VIEW):
+            st.session_state["views"] = _both(list(Rating)[row].value, column.removeprefix(ITEM_VIEW))
+
+
+def _both(user: str, item: str) -> str:
+    return f"user {user}, item {item}"
 
 
 def by_label(data: Dataset) -> None:
@@ -161,7 +175,8 @@ def pairs(data: Dataset, table: pd.DataFrame) -> None:
         label = st.selectbox("Label", ["all", *by_word], key="label", bind="query-params", width=190)
         sources = {SOURCES[Source(code)]: code for code in sorted(table["source"].unique())}
         source = st.selectbox("Given by", ["all", *sources], key="source", bind="query-params", width=220)
-        views = st.selectbox("Views", list(AGREEMENT.values()), key="views", bind="query-params", width=180)
+        cells = [_both(user.value, item.value) for user in Rating for item in Rating]
+        views = st.selectbox("Views", [*AGREEMENT.values(), *cells], key="views", bind="query-params", width=200)
         find_text = st.text_input(
             "Find", key="find", bind="query-params", type="search", placeholder="user, item, title", width=240
         )
@@ -192,5 +207,9 @@ def pairs(data: Dataset, table: pd.DataFrame) -> None:
 def _views_fit(table: pd.DataFrame, wanted: str) -> np.ndarray:
     user, item = table["user view"].to_numpy(), table["item view"].to_numpy()
     both = (user != "") & (item != "")
+    for rating in Rating:
+        for other in Rating:
+            if wanted == _both(rating.value, other.value):
+                return (user == rating.value) & (item == other.value)
     fits = {AGREEMENT["agree"]: both & (user == item), AGREEMENT["disagree"]: both & (user != item), AGREEMENT["missing"]: ~both}
     return fits.get(wanted, np.ones(len(table), bool))

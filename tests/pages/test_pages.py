@@ -205,3 +205,11 @@ def test_previous_and_next_reach_the_end_of_a_long_list(ready: Home, open_page: 
 def test_comparison_warns_when_more_than_labels_differs(ready: Home, open_page: Open) -> None:
     carry_out(ready, "train", **TRAIN | {"dim": 4}, labels="v1")
     assert "dim" in open_page("compare").warning[0].value
+
+
+def test_a_cell_of_the_matrix_lists_its_pairs(ready: Home, open_page: Open) -> None:
+    views = Store.open(ready).judgments(NAME).pivot(index=["user_id", "item_id"], columns="view", values="rating")
+    wanted = int(((views["user"] == "High") & (views["item"] == "High")).sum())
+    page = open_page("board")
+    page.selectbox(key="views").set_value("user High, item High").run()
+    assert f"{wanted} of {len(views)} pairs" in said(page)
