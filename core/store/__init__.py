@@ -13,15 +13,16 @@ from core.artifacts import Home
 from core.records import Dataset, LabelSet
 from core.store.audits import AuditLog
 from core.store.further import PROBE, FurtherLog
-from core.store.judgments import Want
+from core.store.judgments import Answer, Want
 from core.store.profiles import ProfileLog
+from core.store.requests import Failure, Noted, RequestLog, Sent
 from core.store.rubrics import RubricLog
 from core.store.versions import VersionLog
 
-__all__ = ["PROBE", "Store", "Want"]
+__all__ = ["PROBE", "Answer", "Failure", "Noted", "Sent", "Store", "Want"]
 
 
-class Store(AuditLog, FurtherLog, ProfileLog, RubricLog, VersionLog):
+class Store(AuditLog, FurtherLog, ProfileLog, RequestLog, RubricLog, VersionLog):
     """Safe to share between threads, and several processes may have the same database open at once.
 
     Every method may raise StoreError (locked, disk full, not a database); then nothing of that call was written.

@@ -7,13 +7,13 @@ an answer.
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any, NamedTuple
 
 import pandas as pd
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from core.records import Judgment
 from core.store.database import CHUNK, Database, frame
@@ -22,6 +22,11 @@ RATER = ["judge", "model", "digest", "prompt_version"]
 """What tells one rater from another; the two views of a label never come from different raters."""
 OPINION = ["user_id", "item_id", *RATER, "asked_at"]
 """Both views of one: a rater's answers to what was asked at one moment, so from the same texts about the pair."""
+
+
+FLAGS = ("is_llm", "truncated")
+DETAIL_CHARS = 2000
+"""Of a failure, kept at most."""
 
 
 class Want(NamedTuple):
@@ -33,6 +38,16 @@ class Want(NamedTuple):
     judge: str
     model: str
     key: str
+
+
+class Answer(NamedTuple):
+    """A valid answer, the messages that were sent, and how it was read."""
+
+    judgment: Judgment
+    prompt: Sequence[Mapping[str, str]]
+    raw: str  # as it came
+    how: str = "strict"  # or "repaired"
+    truncated: bool = False
 
 
 class JudgmentLog(Database):
@@ -63,23 +78,35 @@ class JudgmentLog(Database):
         self, judgment: Judgment, prompt: Sequence[Mapping[str, str]], raw: str, *, how: str = "strict", truncated: bool = False
     ) -> None:
         """Keep a valid answer with the messages that were sent, in a transaction of its own. The first answer to a key stays."""
-        table, evidence = self._table("judgment"), self._table("evidence")
-        values = {name: value for name, value in asdict(judgment).items() if name in table.c}
-        text = json.dumps(list(prompt), ensure_ascii=False)
         with self.writing(self._asking(judgment.key)) as connection:
-            connection.execute(self._insert(table).on_conflict_do_nothing(), values | {"how": how, "truncated": truncated})
-            connection.execute(self._insert(evidence).on_conflict_do_nothing(), {"key": judgment.key, "prompt": text, "raw": raw})
+            self._keep(connection, [Answer(judgment, prompt, raw, how, truncated)])
+
+    def _keep(self, connection: Connection, answers: Sequence[Answer]) -> None:
+        """Insert what has no answer yet; nobody waits for it any more, in whatever file it was sent away."""
+        table, evidence, request = self._table("judgment"), self._table("evidence"), self._table("request")
+        rows = [
+            {name: value for name, value in asdict(answer.judgment).items() if name in table.c}
+            | {"how": answer.how, "truncated": answer.truncated}
+            for answer in answers
+        ]
+        texts = [
+            {"key": answer.judgment.key, "prompt": json.dumps(list(answer.prompt), ensure_ascii=False), "raw": answer.raw}
+            for answer in answers
+        ]
+        connection.execute(self._insert(table).on_conflict_do_nothing(), rows)
+        connection.execute(self._insert(evidence).on_conflict_do_nothing(), texts)
+        connection.execute(delete(request).where(request.c.key.in_([row["key"] for row in rows])))
 
     def fail(self, key: str, kind: str, detail: str, attempt: int) -> None:
         """Note one attempt that gave no valid answer."""
         with self.writing(self._asking(key)) as connection:
-            values = {"key": key, "kind": kind, "detail": detail[:2000], "attempt": attempt, "at": time.time()}
+            values = {"key": key, "kind": kind, "detail": detail[:DETAIL_CHARS], "attempt": attempt, "at": time.time()}
             connection.execute(insert(self._table("failure")), values)
 
-    def _asking(self, key: str) -> Select:
-        """The datasets whose pairs wait for this answer."""
+    def _asking(self, *keys: str) -> Select:
+        """The datasets whose pairs wait for these answers."""
         want = self._table("want")
-        return select(want.c.dataset).distinct().where(want.c.key == key)
+        return select(want.c.dataset).distinct().where(want.c.key.in_(keys))
 
     def judgments(
         self, dataset: str, user_id: str | None = None, item_id: str | None = None, *, texts: bool = True
@@ -92,16 +119,41 @@ class JudgmentLog(Database):
         Columns of core.records.Judgment, `how` ("strict" or "repaired"), `truncated`, `asked_at` [Unix s], and with `texts`
         also `prompt` (JSON of the messages) and `raw` (the answer as it came), which are long.
         """
+        want = self._table("want")
+        with self.reading() as connection:
+            chosen = _of_pair(self._judged(texts), want, dataset, user_id, item_id).order_by(want.c.at, want.c.id)
+            return _one_questioning(frame(connection, chosen, flags=FLAGS))
+
+    def every_judgment(self, dataset: str, size: int = CHUNK) -> Iterator[pd.DataFrame]:
+        """All answers about all pairs, `size` rows at a time, in the order in which they were first wanted: columns of
+        `judgments` with texts."""
+        want, after = self._table("want"), 0
+        while True:
+            statement = self._judged(True).add_columns(want.c.id.label("want_id")).where(want.c.dataset == dataset)
+            with self.reading() as connection:
+                rows = frame(connection, statement.where(want.c.id > after).order_by(want.c.id).limit(size), flags=FLAGS)
+            if rows.empty:
+                return
+            after = int(rows["want_id"].iloc[-1])
+            yield rows.drop(columns="want_id")
+
+    def judgments_of(self, dataset: str, keys: Sequence[str]) -> pd.DataFrame:
+        """The answers to some questions, for every pair of the dataset that they were asked about: columns of `judgments`
+        with texts."""
+        want = self._table("want")
+        statement = self._judged(True).where(want.c.dataset == dataset, want.c.key.in_(keys)).order_by(want.c.id)
+        with self.reading() as connection:
+            return frame(connection, statement, flags=FLAGS)
+
+    def _judged(self, texts: bool) -> Select:
+        """What is wanted and has an answer."""
         want, table, evidence = self._table("want"), self._table("judgment"), self._table("evidence")
         columns = [want.c.user_id, want.c.item_id, *(column for column in table.c if column.name != "id")]
         source = want.join(table, table.c.key == want.c.key)
         if texts:
             columns += [evidence.c.prompt, evidence.c.raw]
             source = source.join(evidence, evidence.c.key == want.c.key)
-        statement = select(*columns, want.c.at.label("asked_at")).select_from(source)
-        with self.reading() as connection:
-            chosen = _of_pair(statement, want, dataset, user_id, item_id).order_by(want.c.at, want.c.id)
-            return _one_questioning(frame(connection, chosen, flags=("is_llm", "truncated")))
+        return select(*columns, want.c.at.label("asked_at")).select_from(source)
 
     def unanswered(self, dataset: str, user_id: str | None = None, item_id: str | None = None) -> pd.DataFrame:
         """What was asked and has no answer: user_id, item_id, view, judge, model, key, asked_at, and the last failure's kind,
