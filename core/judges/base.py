@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +13,10 @@ from core.records import Candidates, Dataset
 
 class CutOff(BadAnswer):
     """The answer ran into its length limit; more room may help."""
+
+
+class NoAnswer(BadAnswer):
+    """There is no answer, however often one asks."""
 
 
 class Unreachable(Transient):
@@ -59,6 +63,17 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Rater:
+    """Who gave an answer, as judgments keep it."""
+
+    judge: str
+    is_llm: bool
+    model: str
+    digest: str
+    prompt_version: str
+
+
+@dataclass(frozen=True)
 class Reply:
     """A valid answer and what it cost."""
 
@@ -68,6 +83,8 @@ class Reply:
     how: str = "strict"  # or "repaired"
     confidence: float | None = None  # of the rating, by its tokens' probabilities, [0, 1]
     cost: Cost = Cost()
+    rater: Rater | None = None  # who gave it, when the judge only passes on what somebody else said
+    origin: str = "asked"  # as in core.records.Judgment
 
 
 @dataclass(frozen=True)
@@ -137,8 +154,22 @@ class Writing(Protocol):
         """Profiles by user position, for the prompts from now on."""
 
 
+class Batching(Protocol):
+    """A judge whose questions can be sent away in a file."""
+
+    async def prepare_file(self, dataset: Dataset, pairs: Candidates) -> str:
+        """Like `prepare`, also where no server answers now; says why none was asked, "" when one was."""
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """What `judge` would send."""
+
+
 def question_key(judge: Judge, prompt: Prompt) -> str:
     """sha256 (hex) of all that the answer depends on: change any text, the rubric, the weights or an option and it differs."""
-    content = [judge.version, judge.identity(), prompt.messages]
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return key_of(judge.version, judge.identity(), prompt.messages)
+
+
+def key_of(version: str, identity: Mapping[str, Any], messages: Sequence[Mapping[str, str]]) -> str:
+    """The key of the question that these messages are to a judge with this identity."""
+    text = json.dumps([version, identity, messages], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

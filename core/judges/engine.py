@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from core.errors import BadAnswer, Busy, JudgeError, Refused, Transient
-from core.judges.base import Cost, CutOff, Unreachable
+from core.judges.base import Cost, CutOff, NoAnswer, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -303,7 +303,7 @@ class Engine:
                 task.note("bad answer", error.message, trial)
                 trial.bad_answers += 1
                 trial.room = 2 if isinstance(error, CutOff) else trial.room
-                if trial.bad_answers >= self._policy.bad_answers:
+                if trial.bad_answers >= self._policy.bad_answers or isinstance(error, NoAnswer):
                     return self._give_up(task)
                 trial.number += 1
             except Refused as error:

@@ -65,9 +65,13 @@ class LanguageModel(abc.ABC):
         return {"judge": self.name, "schema": prompts.SCHEMA} | sampling | self._identity()
 
     async def prepare(self, dataset: Dataset, pairs: Candidates) -> None:
+        await self._get_ready(self._read_texts(dataset, pairs))
+
+    def _read_texts(self, dataset: Dataset, pairs: Candidates) -> int:
+        """Tokens of the longest question and its answer."""
         self._texts = PairTexts(dataset, pairs, self._settings.history_items, self._rubric, self._settings.profiles)
         longest = max(len(prompts.system(view, self._rubric)) for view in VIEWS) + self._texts.longest()
-        await self._get_ready(int(1.1 * (longest / prompts.CHARS_PER_TOKEN + 2 * self._settings.num_predict)))
+        return int(1.1 * (longest / prompts.CHARS_PER_TOKEN + 2 * self._settings.num_predict))
 
     def prompt(self, user: int, item: int, view: str, short: bool = False) -> Prompt:
         return self._ready().prompt(user, item, view, short)
@@ -80,13 +84,11 @@ class LanguageModel(abc.ABC):
 
     async def judge(self, request: Request) -> Reply:
         """The answer; a repeated question gets other sampling, and more room after an answer that was cut."""
-        tokens = self._settings.num_predict * request.room
-        chat = await self._finished(self._ask(request, prompts.SCHEMA, tokens, self._settings.confidence != "none"))
-        return self._read(chat)
+        return reply(await self._finished(self._question(request)))
 
     async def probe(self, request: Request) -> Reply:
         """The rating alone: after its own reasoning a model is sure of it, without one the probabilities still tell doubt."""
-        return self._read(await self._finished(self._ask(request, prompts.PROBE_SCHEMA, PROBE_TOKENS * request.room, True)))
+        return reply(await self._finished(self._ask(request, prompts.PROBE_SCHEMA, PROBE_TOKENS * request.room, True)))
 
     async def write(self, request: Request) -> Written:
         tokens = self._settings.num_predict * request.room
@@ -122,6 +124,10 @@ class LanguageModel(abc.ABC):
             raise RuntimeError("prepare() comes first")
         return self._texts
 
+    def _question(self, request: Request) -> Ask:
+        tokens = self._settings.num_predict * request.room
+        return self._ask(request, prompts.SCHEMA, tokens, self._settings.confidence != "none")
+
     def _ask(self, request: Request, schema: Mapping[str, Any], tokens: int, likely: bool) -> Ask:
         temperature = self._settings.temperature
         if request.sample:
@@ -132,15 +138,21 @@ class LanguageModel(abc.ABC):
         return Ask(request.lane or self.lanes[0], request.prompt.messages, schema, temperature, seed, tokens, likely)
 
     async def _finished(self, ask: Ask) -> Chat:
-        chat = await self._chat(ask)
-        if chat.cut:
-            raise CutOff(f"The answer is longer than {ask.tokens} tokens: {chat.content[:200]!r}.")
-        if not chat.content.strip():
-            raise BadAnswer("The answer is empty.")
-        return chat
+        return finished(await self._chat(ask))
 
-    def _read(self, chat: Chat) -> Reply:
-        answer = prompts.parse(chat.content)
-        rating = answer.rating.value
-        sure = of_rating(rating, chat.tokens) if chat.tokens else None
-        return Reply(rating, answer.analysis, chat.content, answer.how, sure, chat.cost)
+
+def finished(chat: Chat) -> Chat:
+    """The answer, when it came to its end and says something; else CutOff or BadAnswer."""
+    if chat.cut:
+        raise CutOff(f"The answer ran into its limit of tokens: {chat.content[:200]!r}.")
+    if not chat.content.strip():
+        raise BadAnswer("The answer is empty.")
+    return chat
+
+
+def reply(chat: Chat) -> Reply:
+    """The rating that a finished answer holds; BadAnswer when it holds none that is certain."""
+    answer = prompts.parse(chat.content)
+    rating = answer.rating.value
+    sure = of_rating(rating, chat.tokens) if chat.tokens else None
+    return Reply(rating, answer.analysis, chat.content, answer.how, sure, chat.cost)

@@ -10,10 +10,11 @@ from typing import Any
 
 from core.errors import BadAnswer, Fatal, JudgeError, Refused, Transient
 from core.http import is_near
-from core.judges.base import Cost, Health
+from core.judges.base import Cost, Health, Request
 from core.judges.confidence import Token
 from core.judges.llm import Ask, Chat, LanguageModel
 from core.judges.servers import Kind, Servers
+from core.records import Candidates, Dataset
 from core.settings import JudgeSettings
 
 URL = "http://localhost:8000/v1"
@@ -65,8 +66,7 @@ class OpenAIJudge(LanguageModel):
         return True
 
     async def _get_ready(self, window: int) -> None:
-        if not any(is_near(url) for url in self.lanes):
-            self._refused.add("chat_template_kwargs")  # vLLM's and llama.cpp's own: switches thinking off
+        self._do_without_what_is_local()
         messages = [{"role": "user", "content": 'Answer with this JSON and nothing else: {"ready": true}'}]
         for url in self.lanes:
             for _ in OPTIONAL:
@@ -78,6 +78,10 @@ class OpenAIJudge(LanguageModel):
                 except Transient as error:
                     raise Fatal(error.message, error.hint) from error
 
+    def _do_without_what_is_local(self) -> None:
+        if not any(is_near(url) for url in self.lanes):
+            self._refused.add("chat_template_kwargs")  # vLLM's and llama.cpp's own: switches thinking off
+
     def _leave_out(self, error: Fatal) -> None:
         """Do without the part of the request that the server complains about; the error again when it names none."""
         said = error.message.lower()
@@ -88,19 +92,24 @@ class OpenAIJudge(LanguageModel):
                 return
         raise error
 
+    async def prepare_file(self, dataset: Dataset, pairs: Candidates) -> str:
+        """Without a server the questions hold all optional parts, but the one that is only of servers nearby, unless the
+        address is one."""
+        window = self._read_texts(dataset, pairs)
+        health = await self.check()
+        if health.ok:
+            await self._get_ready(window)
+            return ""
+        if not self._settings.url:
+            self._refused.add("chat_template_kwargs")
+        self._do_without_what_is_local()
+        return health.message
+
+    def body(self, request: Request) -> dict[str, Any]:
+        return self._body(self._question(request))
+
     async def _chat(self, ask: Ask) -> Chat:
-        value = await self._complete(ask)
-        try:
-            choice = value["choices"][0]
-            message, reason = choice["message"], choice.get("finish_reason")
-            content, refusal = message.get("content") or "", message.get("refusal")
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise Transient(f"The answer of {ask.lane} is not one of OpenAI's API: {str(value)[:200]}.") from error
-        if refusal or reason == "content_filter":
-            raise Refused(f"The model does not answer this: {refusal or 'its filter stopped it'}.")
-        if reason not in ("stop", "length", None):
-            raise BadAnswer(f"The answer is not finished ({reason}): {content[:200]!r}.")
-        return Chat(content, reason == "length", _cost(value), _tokens(choice))
+        return read_completion(await self._complete(ask), ask.lane)
 
     async def _complete(self, ask: Ask) -> dict[str, Any]:
         limit_s = self._settings.timeout_s
@@ -132,6 +141,24 @@ class OpenAIJudge(LanguageModel):
         return tuple(sorted(str(model.get("id")) for model in found if isinstance(model, dict)))
 
 
+def read_completion(value: Mapping[str, Any], source: str) -> Chat:
+    """What a chat completion holds; `source` gave it. Raises Refused, BadAnswer, or Transient when it is no completion."""
+    try:
+        choice = value["choices"][0]
+        message, reason = choice["message"], choice.get("finish_reason")
+        content, refusal = message.get("content") or "", message.get("refusal")
+        if not isinstance(content, str):
+            raise TypeError("content")
+        cost, tokens = _cost(value), _tokens(choice)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise Transient(f"The answer of {source} is not one of OpenAI's API: {str(value)[:200]}.") from error
+    if refusal or reason == "content_filter":
+        raise Refused(f"The model does not answer this: {refusal or 'its filter stopped it'}.")
+    if reason not in ("stop", "length", None):
+        raise BadAnswer(f"The answer is not finished ({reason}): {content[:200]!r}.")
+    return Chat(content, reason == "length", cost, tokens)
+
+
 def _without(schema: Any, name: str) -> Any:
     """A schema without one keyword, at any depth."""
     if isinstance(schema, Mapping):
@@ -142,12 +169,24 @@ def _without(schema: Any, name: str) -> Any:
 def _cost(value: Mapping[str, Any]) -> Cost:
     usage = value.get("usage") or {}
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
-    return Cost(prompt_tokens=usage.get("prompt_tokens"), cached_tokens=cached, answer_tokens=usage.get("completion_tokens"))
+    return Cost(
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        cached_tokens=_count(cached),
+        answer_tokens=_count(usage.get("completion_tokens")),
+    )
+
+
+def _count(value: object) -> int | None:
+    """A number of tokens, as far as it is one."""
+    return value if isinstance(value, int) and 0 <= value < 2**31 else None
 
 
 def _tokens(choice: Mapping[str, Any]) -> tuple[Token, ...]:
     told = (choice.get("logprobs") or {}).get("content") or []
     return tuple(
-        Token(each["token"], tuple((other["token"], other["logprob"]) for other in each.get("top_logprobs") or []))
+        Token(
+            str(each["token"]),
+            tuple((str(other["token"]), min(float(other["logprob"]), 0.0)) for other in each.get("top_logprobs") or []),
+        )
         for each in told
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.judges.base import Judge, question_key
+from core.prompts import Prompt
 from core.records import VIEWS, Candidates, Dataset
 from core.settings import JudgeSettings
 from core.store import Want
@@ -53,6 +54,12 @@ def write(judge: Judge, pairs: Candidates, look: Look = lambda done: True) -> Qu
             keys[pair, number] = question_key(judge, prompt).encode()
             chars[pair, number] = sum(len(message["content"]) for message in prompt.messages)
     return Questions(pairs.user, pairs.item, keys, chars) if look(n) else None
+
+
+def profile_questions(judge: Judge, pairs: Candidates) -> dict[int, tuple[str, Prompt]]:
+    """Key and question of the profiles that the model writes, by user position."""
+    prompts = {user: judge.profile_prompt(user) for user in np.unique(pairs.user).tolist()}
+    return {user: (question_key(judge, prompt), prompt) for user, prompt in prompts.items() if prompt}
 
 
 def wanted(dataset: Dataset, candidates: Candidates, settings: JudgeSettings) -> Candidates:

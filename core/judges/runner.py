@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.errors import Fatal
-from core.judges.base import Cost, Judge, Request, question_key
+from core.judges.base import Cost, Judge, Rater, Request
 from core.judges.engine import Engine, Meter, Policy, Trial
-from core.judges.questions import Questions, wanted, write
+from core.judges.questions import Questions, profile_questions, wanted, write
 from core.prompts import Prompt
 from core.records import VIEWS, Candidates, Dataset, Judgment
 from core.settings import JudgeSettings
@@ -152,10 +152,7 @@ class _Run:
 
     async def _write_profiles(self, pairs: Candidates) -> None:
         """One call for each user who has no profile yet; users whose call fails keep the made one."""
-        asked = {}
-        for user in np.unique(pairs.user).tolist():
-            if prompt := self.judge.profile_prompt(user):
-                asked[user] = (question_key(self.judge, prompt), prompt)
+        asked = profile_questions(self.judge, pairs)
         known = self.store.profiles(key for key, _ in asked.values())
         open_ = [user for user, (key, _) in asked.items() if key not in known]
         stage = _Stage("writing profiles", len(asked), len(asked) - len(open_))
@@ -365,6 +362,7 @@ class _Question:
         request, began = self.request(trial), time.monotonic()
         reply = await judge.judge(request)
         taken_s = time.monotonic() - began
+        rater = reply.rater or Rater(judge.name, judge.is_llm, judge.model, judge.digest, judge.version)
         judgment = Judgment(
             key=self.key,
             user_id=dataset.user_ids[self.user],
@@ -373,11 +371,7 @@ class _Question:
             rating=reply.rating,
             analysis=reply.analysis,
             confidence=reply.confidence,
-            judge=judge.name,
-            is_llm=judge.is_llm,
-            model=judge.model,
-            digest=judge.digest,
-            prompt_version=judge.version,
+            **vars(rater),
             prompt_tokens=reply.cost.prompt_tokens,
             answer_tokens=reply.cost.answer_tokens,
             seconds=taken_s,
@@ -386,6 +380,7 @@ class _Question:
             cached_tokens=reply.cost.cached_tokens,
             wait_s=reply.cost.wait_s,
             server=trial.lane,
+            origin=reply.origin,
         )
         truncated = trial.short or request.prompt.truncated
         self._run.store.record(judgment, request.prompt.messages, reply.raw, how=reply.how, truncated=truncated)
