@@ -108,18 +108,19 @@ def safe_cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cell(value: object) -> object:
-    """Bijective on text: only an apostrophe in front of a formula is ever added or, by `_plain`, removed."""
+    """Bijective on text: only an apostrophe in front of a formula is ever added or, by `plain_cell`, removed."""
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
-def _plain(cell: str) -> str:
+def plain_cell(cell: str) -> str:
+    """The text that `safe_cells` made safe."""
     return cell[1:] if _ESCAPED.match(cell) else cell
 
 
 def _parse(row: dict[str | None, str | None], number: int, annotator: str, now: float) -> Decision:
     if None in row or None in row.values():
         raise ValueError("it has another number of fields than the header")
-    cells = {name: _plain(cell) for name, cell in row.items() if name in COLUMNS and cell is not None}
+    cells = {name: plain_cell(cell) for name, cell in row.items() if name in COLUMNS and cell is not None}
     undoes = int(cells["undoes"]) if cells.get("undoes") else None
     answer = cells["relevant"].strip().lower() or None
     if (answer is None) != (undoes is not None) or answer not in (None, *ANSWERS):

@@ -263,7 +263,7 @@ class Judgment:
     cached_tokens: int | None = None  # of the prompt, read before and re-used by the server
     wait_s: float | None = None  # of the server's time, spent waiting for a free slot [s]
     server: str = ""  # address that answered
-    origin: str = "asked"  # "asked" by a run, or how else the answer came: "batch", "merged"
+    origin: str = "asked"  # "asked" by a run, or how else the answer came: "batch", "merged", "replayed"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from core.judges.builtin import BuiltinJudge
 from core.judges.engine import Policy
 from core.judges.ollama import OllamaJudge
 from core.judges.openai import OpenAIJudge
+from core.judges.replay import ReplayJudge
 from core.judges.runner import State, Summary, run
 from core.judges.simulated import SimulatedJudge
 from core.prompts import RUBRIC, Rubric
@@ -21,6 +22,7 @@ JUDGES: Registry[type[Judge]] = Registry("judge")
 JUDGES.register("builtin")(BuiltinJudge)
 JUDGES.register("ollama")(OllamaJudge)
 JUDGES.register("openai")(OpenAIJudge)
+JUDGES.register("replay")(ReplayJudge)
 JUDGES.register("simulated")(SimulatedJudge)
 
 
