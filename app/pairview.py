@@ -1,13 +1,12 @@
 """What the Pair page shows: the two sides, the judge's two views, the doubt, and the course of the loss."""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, navigation, pairlist, state, widgets, words
+from app import charts, judgmentview, navigation, pairlist, state, widgets, words
 from app.palette import LABELS
 from core import browse, candidates, dynamics
 from core.doubt import DEFAULT, SIGNALS
@@ -171,15 +170,9 @@ def _view(view: str, row: pd.Series | None) -> None:
         widgets.rating_badge(None if row is None else row["rating"])
     if row is None:
         return
-    widgets.untrusted(row["analysis"])
     by = f"language model {row['model']}" if row["is_llm"] else row["model"]
     st.caption(f"{widgets.plain(by)} · {words.when(row['at'])}" + (" · a text was cut" if row["truncated"] else ""))
-    with st.expander("What was asked and answered", icon=":material/receipt_long:"):
-        for message in json.loads(row["prompt"]):
-            st.caption(widgets.plain(message.get("role", "")))
-            st.code(message.get("content", ""), language=None, wrap_lines=True)
-        st.caption(f"answer · prompt version {widgets.plain(row['prompt_version'])} · {row['seconds']:.1f} s")
-        st.code(row["raw"], language=None, wrap_lines=True)
+    judgmentview.show(row)
 
 
 def doubt(data: Dataset, pair: Pair) -> None:
