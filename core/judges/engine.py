@@ -21,8 +21,8 @@ from core.judges.base import Cost, CutOff, Unreachable
 log = logging.getLogger(__name__)
 
 LOCAL_CEILING, HOSTED_START, HOSTED_CEILING = 8, 4, 32
-WINDOW = 12
-"""Answers after which a lane looks at the share of waiting."""
+WINDOW = 4
+"""Answers of each worker after which a lane looks at the share of waiting."""
 HALVE_S = 2.0
 """A hosted lane that is told "too many requests" halves its workers at most this often."""
 RATE_S = 120.0
@@ -124,7 +124,7 @@ class Lane:
         self.asleep = False
         self.lost = False  # asleep for good
         self._settled = fixed is not None
-        self._waits: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._waits: deque[tuple[float, float]] = deque()
         self._good = 0
         self._halved = float("-inf")
         self._streak = 0
@@ -143,7 +143,7 @@ class Lane:
                 self.workers, self._good = min(self.workers + 1, HOSTED_CEILING), 0
         elif cost.wait_s is not None and not self._settled:
             self._waits.append((cost.wait_s, (cost.prefill_s or 0) + (cost.decode_s or 0)))
-            if len(self._waits) == WINDOW:
+            if len(self._waits) >= WINDOW * self.workers:
                 self._adapt()
 
     def _adapt(self) -> None:
