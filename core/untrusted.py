@@ -19,7 +19,8 @@ READ = 20
 def harmless(text: str) -> str:
     """`text` in one line of visible characters (NFC), without what models read as control."""
     clean = unicodedata.normalize("NFC", text)
-    clean = "".join(" " if char.isspace() else char for char in clean if char.isspace() or not is_control(char))
+    if not clean.isprintable():  # of what is printable only the plain space is white, and nothing is a control
+        clean = "".join(" " if char.isspace() else char for char in clean if char.isspace() or not is_control(char))
     return " ".join(CHAT_TOKENS.sub(" ", clean).split())
 
 

@@ -12,7 +12,7 @@ from core import prompts
 from core.errors import BadAnswer, SettingsError
 from core.prompts import MADE, PROFILES, RUBRIC, RUBRIC_CHARS, WRITTEN, WRITTEN_CHARS, Item, Prompt, Rubric, parse, parse_profile
 from core.records import VIEWS, Rating
-from core.untrusted import sanitise, tame
+from core.untrusted import is_control, sanitise, tame
 
 HOSTILE = st.one_of(
     st.text(max_size=300),
@@ -292,3 +292,9 @@ def test_any_text_is_an_answer_or_a_bad_answer(content: str) -> None:
         assert parse(content).rating in set(Rating)
     except BadAnswer as error:
         assert error.message
+
+
+def test_printable_text_needs_no_look_at_its_characters() -> None:
+    """The shortcut in core.untrusted.harmless, over all of Unicode."""
+    odd = [char for char in map(chr, range(0x110000)) if char.isprintable() and (is_control(char) or char.isspace())]
+    assert odd == [" "]

@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import logging
 import random
-import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +21,8 @@ from core.judges.base import Cost, CutOff, NoAnswer, Unreachable
 log = logging.getLogger(__name__)
 
 LOCAL_CEILING, HOSTED_START, HOSTED_CEILING = 8, 4, 32
-WINDOW = 12
-"""Answers after which a lane looks at the share of waiting."""
+WINDOW = 4
+"""Answers of each worker after which a lane looks at the share of waiting."""
 HALVE_S = 2.0
 """A hosted lane that is told "too many requests" halves its workers at most this often."""
 RATE_S = 120.0
@@ -43,6 +42,10 @@ class Policy:
     longest_pause_s: float = 30.0
     poll_s: float = 5.0  # a sleeping lane is looked at this often
     wait_s: float = 3600.0  # all lanes asleep for so long end the run
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @dataclass
@@ -82,13 +85,15 @@ class Meter:
     waited_s: float = 0.0
     served_s: float = 0.0
     last_error: str = ""
-    recent: deque[float] = field(default_factory=deque)  # times of the answers of the last RATE_S
+    recent: deque[list[int]] = field(default_factory=deque)  # [second, answers in it] of the last RATE_S
 
     def took(self, cost: Cost) -> None:
-        now = time.monotonic()
+        second = int(_now())
         self.answered += 1
-        self.recent.append(now)
-        while now - self.recent[0] > RATE_S:
+        if not self.recent or self.recent[-1][0] != second:
+            self.recent.append([second, 0])
+        self.recent[-1][1] += 1
+        while second - self.recent[0][0] > RATE_S:
             self.recent.popleft()
         self.tokens_in += cost.prompt_tokens or 0
         self.tokens_cached += cost.cached_tokens or 0
@@ -99,8 +104,8 @@ class Meter:
 
     def per_second(self, began: float) -> float:
         """Answers a second over the last two minutes (or since `began`, when that is later); 0.0 before the first."""
-        span = min(time.monotonic() - began, RATE_S)
-        return len(self.recent) / span if self.recent and span > 0 else 0.0
+        span = min(_now() - began, RATE_S)
+        return sum(answers for _, answers in self.recent) / span if span > 0 else 0.0
 
     @property
     def waiting(self) -> float | None:
@@ -117,19 +122,20 @@ class Lane:
         self._fixed = fixed
         self.workers = fixed or (HOSTED_START if hosted else 1)
         self.asleep = False
+        self.lost = False  # asleep for good
         self._settled = fixed is not None
-        self._waits: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._waits: deque[tuple[float, float]] = deque()
         self._good = 0
-        self._halved = 0.0
+        self._halved = float("-inf")
         self._streak = 0
         self._naps = 0
         self._busy_since: float | None = None
         self._slept_since = 0.0
 
-    def answered(self, cost: Cost) -> None:
-        """Learn from a good call how many workers the server can take."""
+    def answered(self, cost: Cost, at_work: int) -> None:
+        """Learn from a good call how many workers the server can take; `at_work` are the calls now, this one too."""
         self.works()
-        if self._fixed is not None:
+        if self._fixed is not None or at_work < self.workers:
             return
         if self._hosted:
             self._good += 1
@@ -137,7 +143,7 @@ class Lane:
                 self.workers, self._good = min(self.workers + 1, HOSTED_CEILING), 0
         elif cost.wait_s is not None and not self._settled:
             self._waits.append((cost.wait_s, (cost.prefill_s or 0) + (cost.decode_s or 0)))
-            if len(self._waits) == WINDOW:
+            if len(self._waits) >= WINDOW * self.workers:
                 self._adapt()
 
     def _adapt(self) -> None:
@@ -157,8 +163,9 @@ class Lane:
         self._streak, self._naps, self._busy_since = 0, 0, None
 
     def was_busy(self) -> None:
-        now = time.monotonic()
-        self._busy_since = self._busy_since or now
+        """Raises JudgeError when it has been busy for too long."""
+        now = _now()
+        self._busy_since = now if self._busy_since is None else self._busy_since
         if now - self._busy_since > self._policy.busy_s:
             hint = "What was answered is kept: start the judging again later, or with fewer requests at once."
             raise JudgeError(f"{self.name} has been busy for {(now - self._busy_since) / 60:.0f} minutes.", hint)
@@ -177,16 +184,20 @@ class Lane:
         if self._naps > self._policy.naps:
             hint = f"{error.hint} What was answered is kept: start the judging again when the server works.".strip()
             raise JudgeError(f"{self._streak} calls in a row failed, the last one so: {error.message}", hint)
-        self.asleep, self._streak, self._slept_since = True, 0, time.monotonic()
+        self.asleep, self._streak, self._slept_since = True, 0, _now()
+
+    def lose(self) -> None:
+        """It is not looked at any more."""
+        self.asleep = self.lost = True
 
     def wake(self) -> None:
-        self.asleep = False
+        self.asleep, self._busy_since = False, None
         self._waits.clear()
         if self._fixed is None:  # who came back may have other slots
             self._settled, self.workers = False, HOSTED_START if self._hosted else 1
 
     def slept(self) -> float:
-        return time.monotonic() - self._slept_since if self.asleep else 0.0
+        return _now() - self._slept_since if self.asleep else 0.0
 
 
 def lane_of(user: str, lanes: Sequence[str]) -> str:
@@ -197,17 +208,9 @@ def lane_of(user: str, lanes: Sequence[str]) -> str:
 class Engine:
     """Works off groups of questions on the lanes of a judge."""
 
-    def __init__(
-        self,
-        lanes: Sequence[str],
-        alive: Callable[[str], Awaitable[bool]],
-        *,
-        workers: int | None,
-        hosted: bool,
-        policy: Policy,
-    ) -> None:
+    def __init__(self, lanes: Sequence[Lane], alive: Callable[[str], Awaitable[bool]], policy: Policy) -> None:
         self.meter = Meter()
-        self.lanes = {name: Lane(name, workers, hosted, policy) for name in lanes}
+        self.lanes = {lane.name: lane for lane in lanes}
         self._alive, self._policy = alive, policy
         self._task: Callable[[int], Task]
         self._groups: dict[str, deque[Sequence[int]]] = {}
@@ -238,7 +241,9 @@ class Engine:
                 while True:
                     self._changed.clear()
                     for lane in self.lanes.values():
-                        while not lane.asleep and self._at_work[lane.name] < lane.workers and (group := self._next(lane)):
+                        while not lane.asleep and self._at_work[lane.name] < lane.workers:
+                            if (group := self._next(lane)) is None:
+                                break
                             self._at_work[lane.name] += 1
                             running.create_task(self._carry_out(lane, group))
                     if not any(self._groups.values()) and not self._at_work.total():
@@ -278,7 +283,11 @@ class Engine:
                 cost = await task.attempt(trial)
             except Busy as error:
                 self._heard(error)
-                lane.was_busy()
+                try:
+                    lane.was_busy()
+                except JudgeError as too_long:
+                    self._lose(lane, too_long)
+                    return False
                 await self._pause(2, error)
             except Unreachable as error:
                 self._heard(error)
@@ -308,6 +317,7 @@ class Engine:
                 trial.number += 1
             except Refused as error:
                 self._heard(error)
+                lane.works()
                 task.note("refused", error.message, trial)
                 if trial.short:
                     return self._give_up(task)
@@ -316,7 +326,7 @@ class Engine:
             else:
                 self.meter.took(cost)
                 before = lane.workers
-                lane.answered(cost)
+                lane.answered(cost, self._at_work[lane.name])
                 if lane.workers != before:
                     self._changed.set()
                 return True
@@ -330,22 +340,35 @@ class Engine:
         self.meter.last_error = error.message
 
     def _send_to_sleep(self, lane: Lane, error: Transient) -> None:
-        if not lane.asleep:
+        if lane.asleep:
+            return
+        try:
             lane.sleep(error)
+        except JudgeError as useless:
+            self._lose(lane, useless)
+        else:
             log.warning("waiting for %s: %s", lane.name, error.message)
             self._changed.set()
+
+    def _lose(self, lane: Lane, error: JudgeError) -> None:
+        """Go on without a lane; its error ends the run when it was the last one."""
+        lane.lose()
+        if all(other.lost for other in self.lanes.values()):
+            raise error
+        log.warning("going on without %s: %s", lane.name, error.message)
+        self._changed.set()
 
     async def _watch(self, lane: Lane) -> None:
         """Wake the lane when its server answers again; end the run when none does for too long."""
         while True:
             await asyncio.sleep(self._policy.poll_s)
-            if not lane.asleep:
+            if lane.lost or not lane.asleep:
                 continue
             if await self._alive(lane.name):
                 log.info("%s answers again", lane.name)
                 lane.wake()
                 self._changed.set()
-            elif min(other.slept() for other in self.lanes.values()) > self._policy.wait_s:
+            elif min(other.slept() for other in self.lanes.values() if not other.lost) > self._policy.wait_s:
                 hint = "What was answered is kept: start the judging again when the server is back."
                 raise JudgeError(f"{lane.name} has not answered for {lane.slept():.0f} s: {self.meter.last_error}", hint)
 

@@ -19,7 +19,7 @@ from core.errors import Fatal, SettingsError
 from core.judges.base import Judge, Request
 from core.judges.batch import question_line
 from core.judges.lines import line_of
-from core.judges.questions import Questions, profile_questions, shard_of, wanted, write
+from core.judges.questions import Questions, profile_keys, shard_of, wanted, write
 from core.records import VIEWS, Candidates, Dataset
 from core.settings import JudgeSettings
 from core.store import Sent, Store
@@ -86,11 +86,10 @@ class _Export:
             await self.judge.close()
         made = self._use_profiles(pairs)
         questions = write(self.judge, pairs)
-        answered = self.store.answered(key.decode() for key in set(questions.keys.ravel().tolist()))
+        answered = questions.which(self.store.answered)
         if self.form == "openai":
             self.store.ask(self.dataset.name, questions.wants(self.dataset, self.judge))
         parts = [part for shard in range(1, self.shards + 1) for part in self._shard(questions, answered, shard)]
-        distinct = len(set(questions.keys.ravel().tolist()))
         manifest = {
             "format": self.form,
             "at": time.time(),
@@ -103,9 +102,9 @@ class _Export:
             "prompt_version": self.judge.version,
             "identity": self.judge.identity(),
             "pairs": len(questions),
-            "questions": distinct,
-            "answered": len(answered),
-            "open": distinct - len(answered),
+            "questions": len(answered),
+            "answered": int(answered.sum()),
+            "open": int((~answered).sum()),
             "profiles_not_written": made,
             "server_not_asked": unasked,
             "files": [asdict(part) for part in parts],
@@ -127,12 +126,12 @@ class _Export:
         """Take the profiles that a run has had written; how many users lack theirs, and have the made one."""
         if self.settings.profiles != "written" or not self.judge.is_llm:
             return 0
-        asked = profile_questions(self.judge, pairs)
-        known = self.store.profiles(key for key, _ in asked.values())
-        self.judge.use_profiles({user: known[key] for user, (key, _) in asked.items() if key in known})
-        return sum(key not in known for key, _ in asked.values())
+        keys = profile_keys(self.judge, pairs)
+        known = self.store.profiles(keys.values())
+        self.judge.use_profiles({user: known[key] for user, key in keys.items() if key in known})
+        return sum(key not in known for key in keys.values())
 
-    def _shard(self, questions: Questions, answered: set[str], shard: int) -> list[Part]:
+    def _shard(self, questions: Questions, answered: np.ndarray, shard: int) -> list[Part]:
         name = f"{shard} of {self.shards}" if self.shards > 1 else ""
         stem = {"openai": "questions", "winnow": "answers"}[self.form]
         stem += f"-{shard:03}-of-{self.shards:03}" if self.shards > 1 else ""
@@ -140,17 +139,12 @@ class _Export:
         lines = self._questions(questions, numbers) if self.form == "openai" else self._answers(questions, numbers)
         return list(_written(self.folder, stem, name, lines))
 
-    def _numbers(self, questions: Questions, answered: set[str], shard: int) -> np.ndarray:
-        """Questions (pair * views + view) for the files, each key once over all shards, user after user, view after view."""
-        n = len(questions)
-        _, first = np.unique(questions.keys.ravel(), return_index=True)
-        wished = np.isin(questions.keys.ravel()[first], np.array(sorted(answered), "S64")) == (self.form == "winnow")
+    def _numbers(self, questions: Questions, answered: np.ndarray, shard: int) -> np.ndarray:
+        """Numbers of the questions for the files, each key once over all shards, user after user, view after view."""
+        wished = answered if self.form == "winnow" else ~answered
         ids = self.dataset.user_ids
-        users = np.unique(questions.user)
-        mine = users[np.array([shard_of(ids[user], self.shards) == shard for user in users.tolist()], bool)]
-        number = np.sort(first[wished])
-        number = number[np.isin(questions.user[number // len(VIEWS)], mine)] if n else number
-        return number[np.lexsort((number % len(VIEWS), questions.user[number // len(VIEWS)]))] if n else number
+        parts = [part for user, part in questions.groups(wished) if shard_of(ids[user], self.shards) == shard]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def _questions(self, questions: Questions, numbers: np.ndarray) -> Iterator[bytes]:
         judge = self.judge
@@ -173,7 +167,7 @@ class _Export:
     def _request(self, questions: Questions, number: int) -> Request:
         pair, view = divmod(number, len(VIEWS))
         user, item = int(questions.user[pair]), int(questions.item[pair])
-        return Request(questions.key(pair, view), user, item, VIEWS[view], self.judge.prompt(user, item, VIEWS[view]))
+        return Request(questions.key(number), user, item, VIEWS[view], self.judge.prompt(user, item, VIEWS[view]))
 
 
 def _chunks(numbers: np.ndarray) -> Iterator[Sequence[int]]:

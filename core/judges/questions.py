@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.judges.base import Judge, question_key
-from core.prompts import Prompt
 from core.records import VIEWS, Candidates, Dataset
 from core.settings import JudgeSettings
 from core.store import Want
@@ -15,51 +14,100 @@ from core.store import Want
 LOOK_PAIRS = 100
 """While the questions are written, a stop is looked for this often."""
 
+PART = 5000
+"""Keys that are Python objects at a time: as an array they take a third of the memory."""
+
+KEY = "S64"
+
 Look = Callable[[int], bool]
 """Told how many pairs are written, says whether to go on."""
 
 
+class Stopped(Exception):  # noqa: N818 - an event, no error
+    """Somebody wants the run to end before the first question."""
+
+
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """Pairs (n,) by position in the order of their worth, and the key of each of their questions."""
+    """Pairs (n,) by position in the order of their worth; a question's number is pair * len(VIEWS) + view.
+
+    Questions with one text share a key and are asked once.
+    """
 
     user: np.ndarray  # int32 (n,)
     item: np.ndarray  # int32 (n,)
-    keys: np.ndarray  # bytes (n, len(VIEWS)), hex
     chars: np.ndarray  # int32 (n, len(VIEWS)), of the whole prompt
+    keys: np.ndarray  # bytes (m,), hex, each once
+    place: np.ndarray  # int32 (n, len(VIEWS)), of each question's key in `keys`
+    first: np.ndarray  # int64 (m,), number of the first question with that key
+    views: np.ndarray  # int64 (m,), number of questions with that key
 
     def __len__(self) -> int:
         return len(self.user)
 
-    def key(self, pair: int, view: int) -> str:
-        return self.keys[pair, view].decode()
+    def key(self, number: int) -> str:
+        return self.keys[self.place.flat[number]].decode()
 
-    def wants(self, dataset: Dataset, judge: Judge) -> Iterator[Want]:
-        """What the store is told, pair by pair."""
+    def wants(self, dataset: Dataset, judge: Judge, look: Look = lambda done: True) -> Iterator[Want]:
+        """What the store is told, pair by pair; raises Stopped when `look` says so."""
         users, items = dataset.user_ids, dataset.item_ids
         for pair, (user, item) in enumerate(zip(self.user.tolist(), self.item.tolist(), strict=True)):
+            if pair % LOOK_PAIRS == 0 and not look(pair):
+                raise Stopped
             for number, view in enumerate(VIEWS):
-                yield Want(users[user], items[item], view, judge.name, judge.model, self.key(pair, number))
+                key = self.keys[self.place[pair, number]].decode()
+                yield Want(users[user], items[item], view, judge.name, judge.model, key)
+
+    def which(self, known: Callable[[list[str]], set[str]], among: np.ndarray | None = None) -> np.ndarray:
+        """bool (m,): the keys that `known` finds, asked for a part of them at a time; `among`: bool (m,), others are not."""
+        found = np.zeros(len(self.keys), bool)
+        rows = np.arange(len(self.keys)) if among is None else np.flatnonzero(among)
+        for start in range(0, len(rows), PART):
+            part = rows[start : start + PART]
+            keys = [key.decode() for key in self.keys[part].tolist()]
+            there = known(keys)
+            found[part] = [key in there for key in keys]
+        return found
+
+    def groups(self, open_: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """(user, numbers) of one view each: the questions with an open key, bool (m,), each key once.
+
+        Users stand in the order of their first pair, the views of one after each other, the pairs in their order.
+        """
+        numbers = self.first[open_]
+        if not len(numbers):
+            return []
+        pair, view = np.divmod(numbers, len(VIEWS))
+        begins = np.full(self.user.max() + 1, len(self))
+        np.minimum.at(begins, self.user, np.arange(len(self)))
+        order = np.lexsort((pair, view, begins[self.user[pair]]))
+        numbers, user, view = numbers[order], self.user[pair[order]], view[order]
+        ends = np.flatnonzero((np.diff(user) != 0) | (np.diff(view) != 0)) + 1
+        parts = np.split(numbers, ends)
+        return [(int(self.user[part[0] // len(VIEWS)]), part) for part in parts]
 
 
-def write(judge: Judge, pairs: Candidates, look: Look = lambda done: True) -> Questions | None:
-    """The questions of a judge that is prepared; None when `look` said to stop."""
+def write(judge: Judge, pairs: Candidates, look: Look = lambda done: True) -> Questions:
+    """The questions of a judge that is prepared; raises Stopped when `look` says so."""
     n = len(pairs)
-    keys, chars = np.zeros((n, len(VIEWS)), "S64"), np.zeros((n, len(VIEWS)), np.int32)
+    keys, chars = np.zeros((n, len(VIEWS)), KEY), np.zeros((n, len(VIEWS)), np.int32)
     for pair, (user, item) in enumerate(zip(pairs.user.tolist(), pairs.item.tolist(), strict=True)):
         if pair % LOOK_PAIRS == 0 and not look(pair):
-            return None
+            raise Stopped
         for number, view in enumerate(VIEWS):
             prompt = judge.prompt(user, item, view)
             keys[pair, number] = question_key(judge, prompt).encode()
-            chars[pair, number] = sum(len(message["content"]) for message in prompt.messages)
-    return Questions(pairs.user, pairs.item, keys, chars) if look(n) else None
+            chars[pair, number] = prompt.characters
+    if not look(n):
+        raise Stopped
+    unique, first, place, views = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    return Questions(pairs.user, pairs.item, chars, unique, place.reshape(keys.shape).astype(np.int32), first, views)
 
 
-def profile_questions(judge: Judge, pairs: Candidates) -> dict[int, tuple[str, Prompt]]:
-    """Key and question of the profiles that the model writes, by user position."""
-    prompts = {user: judge.profile_prompt(user) for user in np.unique(pairs.user).tolist()}
-    return {user: (question_key(judge, prompt), prompt) for user, prompt in prompts.items() if prompt}
+def profile_keys(judge: Judge, pairs: Candidates) -> dict[int, str]:
+    """Keys of the profiles that the model writes, by user position."""
+    prompts = ((user, judge.profile_prompt(user)) for user in np.unique(pairs.user).tolist())
+    return {user: question_key(judge, prompt) for user, prompt in prompts if prompt}
 
 
 def wanted(dataset: Dataset, candidates: Candidates, settings: JudgeSettings) -> Candidates:

@@ -8,8 +8,7 @@ import asyncio
 import random
 import statistics
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -17,9 +16,8 @@ import numpy as np
 
 from core.errors import Fatal
 from core.judges.base import Cost, Judge, Rater, Request
-from core.judges.engine import Engine, Meter, Policy, Trial
-from core.judges.questions import Questions, profile_questions, wanted, write
-from core.prompts import Prompt
+from core.judges.engine import Engine, Lane, Meter, Policy, Trial
+from core.judges.questions import Questions, Stopped, profile_keys, wanted, write
 from core.records import VIEWS, Candidates, Dataset, Judgment
 from core.settings import JudgeSettings
 from core.store import PROBE, Store
@@ -111,6 +109,8 @@ class _Run:
         self._watch, self._should_stop, self._policy = watch, should_stop, policy
         self._began = time.monotonic()
         self._summary = Summary()
+        self._lanes = self._new_lanes(settings.workers if judge.is_llm else 1)
+        self.answered = np.zeros(0, bool)  # (m,) by key of the questions
 
     async def carry_out(self) -> Summary:
         try:
@@ -132,9 +132,13 @@ class _Run:
         await self._prepare()
         if self._settings.profiles == "written" and self.judge.is_llm:
             await self._write_profiles(pairs)
-        questions = write(self.judge, pairs, self._look(len(pairs)))
-        if questions is not None:
-            await self._ask(questions)
+        try:
+            questions = write(self.judge, pairs, self._look("writing the questions", len(pairs)))
+            wants = questions.wants(self.dataset, self.judge, self._look("noting the questions", len(pairs)))
+            self.store.ask(self.dataset.name, wants)
+        except Stopped:
+            return
+        await self._ask(questions)
 
     async def _prepare(self) -> None:
         health = await self.judge.check()
@@ -143,122 +147,95 @@ class _Run:
         self._watch(State("reading the texts"))
         await self.judge.prepare(self.dataset, self._candidates)
 
-    def _look(self, pairs: int) -> Callable[[int], bool]:
+    def _look(self, stage: str, pairs: int) -> Callable[[int], bool]:
         def look(done: int) -> bool:
-            self._watch(State("writing the questions", message=f"{done:,} of {pairs:,} pairs", total=pairs * len(VIEWS)))
+            self._watch(State(stage, message=f"{done:,} of {pairs:,} pairs", total=pairs * len(VIEWS)))
             return not self._should_stop()
 
         return look
 
     async def _write_profiles(self, pairs: Candidates) -> None:
         """One call for each user who has no profile yet; users whose call fails keep the made one."""
-        asked = profile_questions(self.judge, pairs)
-        known = self.store.profiles(key for key, _ in asked.values())
-        open_ = [user for user, (key, _) in asked.items() if key not in known]
-        stage = _Stage("writing profiles", len(asked), len(asked) - len(open_))
-        await self._work(
-            stage, [(self.dataset.user_ids[user], [user]) for user in open_], lambda user: _Profile(self, user, *asked[user])
-        )
+        keys = profile_keys(self.judge, pairs)
+        known = self.store.profiles(keys.values())
+        open_ = [user for user, key in keys.items() if key not in known]
+        stage = _Stage("writing profiles", len(keys), len(keys) - len(open_))
+        groups = ((self.dataset.user_ids[user], [user]) for user in open_)
+        await self._work(stage, groups, lambda user: _Profile(self, stage, user, keys[user]))
         self._summary = replace(self._summary, profiles=stage.engine.meter.answered)
-        known |= self.store.profiles(asked[user][0] for user in open_)
-        self.judge.use_profiles({user: known[key] for user, (key, _) in asked.items() if key in known})
+        known |= self.store.profiles(keys[user] for user in open_)
+        self.judge.use_profiles({user: known[key] for user, key in keys.items() if key in known})
 
     async def _ask(self, questions: Questions) -> None:
-        self.store.ask(self.dataset.name, questions.wants(self.dataset, self.judge))
-        views = Counter(questions.keys.ravel().tolist())
-        answered = {key.encode() for key in self.store.answered(key.decode() for key in views)}
-        cached = sum(views[key] for key in answered)
+        self.answered = questions.which(self.store.answered)
+        cached = int(questions.views[self.answered].sum())
         self._summary = replace(self._summary, cached=cached)
-        stage = _Stage("judging", questions.keys.size, cached, views=views)
-        groups = self._groups(questions, answered)
-        if self._settings.estimate:
-            await self._estimate(questions, groups, stage)
-        else:
-            try:
+        groups = self._groups(questions, ~self.answered)
+        stage = _Stage("judging", questions.place.size, cached)
+        try:
+            if self._settings.estimate:
+                await self._estimate(questions, groups, stage)
+            else:
                 await self._work(stage, groups, lambda number: _Question(self, questions, number, stage))
-            finally:
-                self._count(questions, stage)
+        finally:
+            unjudged = int((~self.answered[questions.place].all(axis=1)).sum())
+            self._summary = replace(self._summary, failed=stage.failed, unjudged=unjudged)
+        if not self._settings.estimate:
             await self._ask_again(questions)
 
-    def _count(self, questions: Questions, stage: "_Stage") -> None:
-        """What is in the store when a stage ends, however it ends."""
-        answered = self.store.answered({key.decode() for key in questions.keys.ravel().tolist()})
-        judged = np.isin(questions.keys, np.array(sorted(answered), "S64")) if answered else np.zeros(questions.keys.shape, bool)
-        self._summary = replace(self._summary, failed=stage.failed, unjudged=int((~judged.all(axis=1)).sum()))
-
-    def _groups(self, questions: Questions, skipped: set[bytes]) -> list[tuple[str, Sequence[int]]]:
-        """Open questions (pair * views + view) by user, each key once, users in the order of their first pair.
-
-        One view comes after the other.
-        """
-        groups: dict[int, list[int]] = {}
-        seen = set(skipped)
-        for pair, user in enumerate(questions.user.tolist()):
-            for view in range(len(VIEWS)):
-                key = questions.keys[pair, view]
-                if key not in seen:
-                    seen.add(key)
-                    groups.setdefault(user, []).append(pair * len(VIEWS) + view)
-        ids = self.dataset.user_ids
-        return [(ids[user], sorted(group, key=lambda number: number % len(VIEWS))) for user, group in groups.items()]
+    def _groups(self, questions: Questions, open_: np.ndarray) -> list["_Group"]:
+        return [(self.dataset.user_ids[user], numbers) for user, numbers in questions.groups(open_)]
 
     async def _ask_again(self, questions: Questions) -> None:
         """Probes and further answers to the questions that have an answer, as the settings want them."""
         numbers = [PROBE] if self._settings.confidence == "probe" and hasattr(self.judge, "probe") else []
         numbers += range(1, self._settings.samples + 1) if self.judge.is_llm else []
-        answered = self.store.answered({key.decode() for key in questions.keys.ravel().tolist()})
         for number in numbers:
-            got = self.store.has_further(answered, number)
-            skipped = {key.encode() for key in got} | set(questions.keys.ravel().tolist()).difference(
-                key.encode() for key in answered
-            )
-            groups = self._groups(questions, skipped)
+            got = questions.which(lambda keys, n=number: self.store.has_further(keys, n), among=self.answered)
             name = "probing the ratings" if number == PROBE else f"asking again ({number} of {self._settings.samples})"
-            stage = _Stage(name, len(answered), len(got))
-            await self._work(stage, groups, lambda place, n=number: _Sample(self, questions, place, n))
+            stage = _Stage(name, int(self.answered.sum()), int(got.sum()))
+            groups = self._groups(questions, self.answered & ~got)
+            await self._work(stage, groups, lambda place, n=number, at=stage: _Further(self, questions, place, n, at))
             self._summary = replace(self._summary, further=self._summary.further + stage.engine.meter.answered)
 
-    async def _estimate(self, questions: Questions, groups: list[tuple[str, Sequence[int]]], stage: "_Stage") -> None:
+    async def _estimate(self, questions: Questions, groups: Sequence["_Group"], stage: "_Stage") -> None:
         """Two pairs of each of a few users, one call at a time: what a first and a following question cost."""
-        n_open = sum(len(group) for _, group in groups)
-        seconds: dict[bool, list[float]] = {True: [], False: []}  # by "first of its user and view"
-        by_length = sorted(groups, key=lambda group: questions.chars.ravel()[group[1][0]])
-        several = [group for group in by_length if len(group[1]) > len(VIEWS)] or by_length
-        chosen = [several[round(place)] for place in np.linspace(0, len(several) - 1, min(PROBED_USERS, len(several)))]
-        probed = []
-        for user, group in chosen:
-            per_view = [[number for number in group if number % len(VIEWS) == view][:2] for view in range(len(VIEWS))]
-            probed.append((user, [number for numbers in per_view for number in numbers]))
-        firsts = {number for _, group in probed for number in _first_of_views(group)}
+        if not groups:
+            self._summary = replace(self._summary, estimate=Estimate(0, 0.0, 0.0, 0.0, 0.0, self._priced(0, 0)))
+            return
+        longer = [group for group in groups if len(group[1]) > 1] or groups
+        length = {user: questions.chars.ravel()[numbers[0]] for user, numbers in longer}
+        users = sorted(length, key=length.__getitem__)
+        probed = {users[round(place)] for place in np.linspace(0, len(users) - 1, min(PROBED_USERS, len(users)))}
+        chosen = [(user, numbers[:2]) for user, numbers in groups if user in probed]
+        firsts = {int(numbers[0]) for _, numbers in chosen}
+        seconds: list[tuple[bool, float]] = []  # whether it is the first of its group, and the time
 
         def timed(number: int, taken_s: float) -> None:
-            seconds[number in firsts].append(taken_s)
+            seconds.append((number in firsts, taken_s))
 
-        stage.total = sum(len(group) for _, group in probed)
-        stage.done = 0
-        await self._work(stage, probed, lambda number: _Question(self, questions, number, stage, timed), workers=1)
+        stage.total, stage.done = sum(len(numbers) for _, numbers in chosen), 0
+        lanes = self._new_lanes(1)
+        await self._work(stage, chosen, lambda number: _Question(self, questions, int(number), stage, timed), lanes)
         meter = stage.engine.meter
         if not meter.answered:
             raise Fatal("Not one of the questions got an answer, so there is nothing to estimate from.", meter.last_error)
-        n_first = sum(len(_first_of_views(group)) for _, group in groups)
-        low, high = _interval(seconds[True] or seconds[False], seconds[False] or seconds[True], n_first, n_open - n_first)
+        counted = seconds[1:] or seconds  # the very first call may have loaded the model
+        first, following = ([taken for is_first, taken in counted if is_first is kind] for kind in (True, False))
+        n_open = sum(len(numbers) for _, numbers in groups)
+        low, high = _interval(first or following, following or first, len(groups), n_open - len(groups))
         tokens = [n_open * total / meter.answered for total in (meter.tokens_in, meter.tokens_out)]
-        made = Estimate(n_open, low, high, *tokens, self._priced(*tokens))
-        self._count(questions, stage)
-        self._summary = replace(self._summary, estimate=made)
+        self._summary = replace(self._summary, estimate=Estimate(n_open, low, high, *tokens, self._priced(*tokens)))
 
     async def _work(
         self,
         stage: "_Stage",
-        groups: Sequence[tuple[str, Sequence[int]]],
+        groups: Iterable["_Group"],
         task: Callable[[int], "_Task"],
-        workers: int | None = None,
+        lanes: Sequence[Lane] | None = None,
     ) -> None:
         """One stage, with progress; a stop is noticed by `carry_out`."""
-        wished = workers or (self._settings.workers if self.judge.is_llm else 1)
-        stage.engine = engine = Engine(
-            self.judge.lanes, self.judge.alive, workers=wished, hosted=self.judge.hosted, policy=self._policy
-        )
+        stage.engine = engine = Engine(lanes or self._lanes, self.judge.alive, self._policy)
         working = asyncio.ensure_future(engine.work(groups, task))
         try:
             while not working.done():
@@ -267,6 +244,7 @@ class _Run:
             working.result()
         finally:
             working.cancel()
+            await asyncio.wait([working])  # what is in flight hangs up before the connections close
             meter, so_far = engine.meter, self._summary
             self._summary = replace(
                 so_far,
@@ -275,6 +253,10 @@ class _Run:
                 tokens_out=so_far.tokens_out + meter.tokens_out,
             )
             self._watch(stage.state(self))
+
+    def _new_lanes(self, workers: int | None) -> list[Lane]:
+        """They live as long as the run: what is learned about a server in one stage holds in the next."""
+        return [Lane(name, workers, self.judge.hosted, self._policy) for name in self.judge.lanes]
 
     def _cost(self) -> float | None:
         return self._priced(self._summary.tokens_in, self._summary.tokens_out)
@@ -291,6 +273,10 @@ class _Run:
         return self._priced(self._summary.tokens_in + meter.tokens_in, self._summary.tokens_out + meter.tokens_out)
 
 
+_Group = tuple[str, Sequence[int]]
+"""A user's id, and numbers of questions that begin alike."""
+
+
 @dataclass
 class _Stage:
     """Progress of one stage."""
@@ -298,7 +284,6 @@ class _Stage:
     name: str
     total: int
     done: int  # in the store, when it began and since
-    views: Counter[bytes] = field(default_factory=Counter)
     failed: int = 0
     began: float = field(default_factory=time.monotonic)
     engine: Engine | None = None
@@ -309,8 +294,7 @@ class _Stage:
     def state(self, run: _Run) -> State:
         engine = self.engine
         meter, rate = engine.meter, engine.meter.per_second(self.began)
-        done = self.done if self.views else self._known + meter.answered
-        left = max(self.total - done - self.failed, 0)
+        left = max(self.total - self.done - self.failed, 0)
         told = [f"{self._known:,} known", f"{self.failed:,} failed", f"{60 * rate:.0f} a minute"]
         told.append(f"{engine.workers} at once" if not engine.asleep else f"waiting for the server: {meter.last_error}")
         detail = {
@@ -327,7 +311,7 @@ class _Stage:
             "asleep": engine.asleep,
         }
         eta = left / rate if rate and not engine.asleep else None
-        return State(self.name, done, self.total, ", ".join(told), eta, detail)
+        return State(self.name, self.done, self.total, ", ".join(told), eta, detail)
 
 
 class _Task(Protocol):
@@ -348,10 +332,11 @@ class _Question:
         timed: Callable[[int, float], None] = lambda number, taken_s: None,
     ) -> None:
         self._run, self._stage, self._number, self._timed = run, stage, number, timed
-        pair, view = divmod(number, len(VIEWS))
-        self.key = questions.key(pair, view)
+        pair, view = divmod(int(number), len(VIEWS))
         self.user, self.item, self.view = int(questions.user[pair]), int(questions.item[pair]), VIEWS[view]
-        self._views = stage.views[self.key.encode()]
+        self._place = questions.place[pair, view]
+        self._views = int(questions.views[self._place])
+        self.key = questions.keys[self._place].decode()
 
     def request(self, trial: Trial, sample: int = 0) -> Request:
         prompt = self._run.judge.prompt(self.user, self.item, self.view, trial.short)
@@ -384,6 +369,7 @@ class _Question:
         )
         truncated = trial.short or request.prompt.truncated
         self._run.store.record(judgment, request.prompt.messages, reply.raw, how=reply.how, truncated=truncated)
+        self._run.answered[self._place] = True
         self._stage.done += self._views
         self._timed(self._number, taken_s)
         return reply.cost
@@ -395,12 +381,12 @@ class _Question:
         self._stage.failed += self._views
 
 
-class _Sample:
+class _Further:
     """The probe of one question, or a further answer to it; one that fails is left out, the next run tries again."""
 
-    def __init__(self, run: _Run, questions: Questions, place: int, number: int) -> None:
-        self._run, self._number = run, number
-        self._question = _Question(run, questions, place, _Stage("", 0, 0))
+    def __init__(self, run: _Run, questions: Questions, place: int, number: int, stage: _Stage) -> None:
+        self._run, self._number, self._stage = run, number, stage
+        self._question = _Question(run, questions, place, stage)
 
     async def attempt(self, trial: Trial) -> Cost:
         judge = self._run.judge
@@ -416,6 +402,7 @@ class _Sample:
             prompt_tokens=reply.cost.prompt_tokens,
             answer_tokens=reply.cost.answer_tokens,
         )
+        self._stage.done += 1
         return reply.cost
 
     def note(self, kind: str, detail: str, trial: Trial) -> None:
@@ -428,12 +415,13 @@ class _Sample:
 class _Profile:
     """The profile of one user."""
 
-    def __init__(self, run: _Run, user: int, key: str, prompt: Prompt) -> None:
-        self._run, self._user, self._key, self._prompt = run, user, key, prompt
+    def __init__(self, run: _Run, stage: _Stage, user: int, key: str) -> None:
+        self._run, self._stage, self._user, self._key = run, stage, user, key
 
     async def attempt(self, trial: Trial) -> Cost:
         judge, began = self._run.judge, time.monotonic()
-        request = Request(self._key, self._user, -1, "profile", self._prompt, trial.lane, trial.bad_answers, trial.room)
+        prompt = judge.profile_prompt(self._user)
+        request = Request(self._key, self._user, -1, "profile", prompt, trial.lane, trial.bad_answers, trial.room)
         written = await judge.write(request)
         self._run.store.add_profile(
             self._key,
@@ -442,13 +430,14 @@ class _Profile:
             model=judge.model,
             digest=judge.digest,
             prompt_version=judge.version,
-            prompt=self._prompt.messages,
+            prompt=prompt.messages,
             raw=written.raw,
-            truncated=self._prompt.truncated,
+            truncated=prompt.truncated,
             prompt_tokens=written.cost.prompt_tokens,
             answer_tokens=written.cost.answer_tokens,
             seconds=time.monotonic() - began,
         )
+        self._stage.done += 1
         return written.cost
 
     def note(self, kind: str, detail: str, trial: Trial) -> None:
@@ -456,14 +445,6 @@ class _Profile:
 
     def give_up(self) -> None:
         """The made profile stays."""
-
-
-def _first_of_views(group: Sequence[int]) -> list[int]:
-    """The first question of each view in a user's group: what comes before it is not in the server's memory yet."""
-    firsts: dict[int, int] = {}
-    for number in group:
-        firsts.setdefault(number % len(VIEWS), number)
-    return list(firsts.values())
 
 
 def _interval(first: Sequence[float], following: Sequence[float], n_first: int, n_following: int) -> tuple[float, float]:
