@@ -17,7 +17,7 @@ from core import labels as label_rules
 from core.artifacts import Home
 from core.backbones import Backbone, as_embeddings, restored
 from core.compare import Delta
-from core.denoisers import final_vectors, refined_edges
+from core.denoisers import final_vectors
 from core.errors import RunError
 from core.evaluate import hits_of, top_lists
 from core.records import Dataset, Edges, Embeddings, Interactions, LabelSet, Learned, Pairs, Report, Scorer, Source
@@ -193,7 +193,7 @@ def labels_by(dataset: Dataset, judgments: pd.DataFrame, decisions: pd.DataFrame
 
 def _edges(dataset: Dataset, learned: Learned, labels: LabelSet, settings: TrainSettings) -> Edges:
     """The refined edges, without those that the denoiser itself took out while it trained."""
-    edges = refined_edges(dataset.train, labels, dataset.n_items, settings)
+    edges = graph.refine(dataset.train, labels, dataset.n_items, settings.noisy_weight, settings.add_missed)
     if not len(learned.taken_out):
         return edges
     return edges.where(~np.isin(edges.codes(dataset.n_items), learned.taken_out))

@@ -4,7 +4,7 @@ So every denoiser works with every backbone, and the training loop knows none of
 """
 
 from core.denoisers import contrast, llmhni, negatives, reweighting, text
-from core.denoisers.base import DENOISERS, Batch, Denoiser, final_vectors, refined_edges
+from core.denoisers.base import DENOISERS, Batch, Denoiser, final_vectors
 
 __all__ = [
     "DENOISERS",
@@ -14,7 +14,6 @@ __all__ = [
     "final_vectors",
     "llmhni",
     "negatives",
-    "refined_edges",
     "reweighting",
     "text",
 ]

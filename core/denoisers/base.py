@@ -9,7 +9,7 @@ from torch import nn
 from core import graph, losses, sampling
 from core.backbones import Backbone
 from core.graph import Graph
-from core.records import Edges, Interactions, Label, LabelSet, Relevance, Source
+from core.records import Edges, Interactions, Label, LabelSet, Relevance
 from core.registry import Registry
 from core.rng import stream
 from core.settings import TrainSettings
@@ -68,7 +68,7 @@ class Denoiser(nn.Module):
         observed = Edges(train.user, train.item, np.ones(len(train), np.float32))
         refined = observed
         if labels is not None:
-            refined = refined_edges(train, labels, n_items, settings)
+            refined = graph.refine(train, labels, n_items, settings.noisy_weight, settings.add_missed)
         self.edges = {"observed": observed, "refined": refined}
         self.positives = self.edges[settings.train_on]
         self.graphs = {name: graph.build(edges, n_users, n_items) for name, edges in self.edges.items()}
@@ -140,13 +140,6 @@ class Denoiser(nn.Module):
         """Weighted squared norm of the batch's rows of the table."""
         rows = (batch.table[index] for index in (batch.user, batch.positive, batch.negative))
         return self.settings.reg * losses.l2(*rows)
-
-
-def refined_edges(train: Interactions, labels: LabelSet, n_items: int, settings: TrainSettings) -> Edges:
-    """The edges of the refined graph by the settings' weight of noisy clicks, and missed ones of those whom they trust to add."""
-    trusted = {"people": Source.HUMAN, "judges": Source.NONE, "nobody": max(Source) + 1}[settings.add_missed]
-    edits = labels.where((labels.label != Label.MISSED_POSITIVE) | (labels.source >= trusted))
-    return graph.refine(train, edits, n_items, settings.noisy_weight)
 
 
 DENOISERS: Registry[type[Denoiser]] = Registry("denoiser")
