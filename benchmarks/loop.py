@@ -20,7 +20,7 @@ import torch_geometric
 
 from core import alignment, candidates, datasets, evaluate, graph, judges, metrics, semantic, train
 from core.artifacts import ROOT, Home, write_json
-from core.backbones import BACKBONES, embeddings
+from core.backbones import embeddings, restored
 from core.records import Dataset, Embeddings, Interactions, Label, LabelSet, Report, Source
 from core.rng import stream
 from core.settings import CandidateSettings, JudgeSettings, TrainSettings
@@ -82,8 +82,7 @@ def measure(home: Home, dataset: Dataset, seed: int) -> dict[str, float]:
 
 def _propagated(dataset: Dataset, fit: train.Fit, labels: LabelSet, seed: int) -> Embeddings:
     """The trained table, propagated on the refined graph instead (train on G, infer on G')."""
-    backbone = BACKBONES["lightgcn"](dataset.n_users, dataset.n_items, TrainSettings(seed=seed))
-    backbone.load_state_dict(fit.parameters)
+    backbone = restored(fit.learned.parameters, dataset.n_users, dataset.n_items, TrainSettings(seed=seed))
     edges = graph.refine(dataset.train, labels, dataset.n_items)
     return embeddings(backbone, graph.build(edges, dataset.n_users, dataset.n_items))
 

@@ -146,6 +146,13 @@ class MF(_Module):
         return layers[-1]
 
 
+def restored(parameters: dict[str, np.ndarray], n_users: int, n_items: int, settings: TrainSettings) -> Backbone:
+    """The backbone of a training, with what it learned (records.Learned)."""
+    backbone = BACKBONES[settings.backbone](n_users, n_items, settings)
+    backbone.load_state_dict({name: torch.from_numpy(value) for name, value in parameters.items()})
+    return backbone
+
+
 @torch.no_grad()
 def embeddings(backbone: Backbone, graph: Graph) -> Embeddings:
     """The vectors that a backbone gives on a graph, as numpy."""

@@ -24,17 +24,26 @@ def ranked_hits(
     scorer: Scorer, users: np.ndarray, held_out: Interactions, seen: Sequence[Interactions], depth: int
 ) -> np.ndarray:
     """Whether the item at each rank is held out: bool (n_users, depth); ranks beyond the last item are misses."""
-    wanted = _matrix([held_out], scorer.shape)
-    hits = np.zeros((len(users), depth), bool)
+    return hits_of(top_lists(scorer, users, seen, depth), users, held_out, scorer.shape[1], depth)
+
+
+def top_lists(scorer: Scorer, users: np.ndarray, seen: Sequence[Interactions], depth: int) -> np.ndarray:
+    """The best items of every user, best first: int32 (n_users, depth), or as many as there are items."""
+    lists = np.empty((len(users), min(depth, scorer.shape[1])), np.int32)
     for start, top in top_items(scorer, users, seen, depth):
-        block = users[start : start + len(top)]
-        hits[start : start + len(top), : top.shape[1]] = np.take_along_axis(wanted[block].toarray(), top, axis=1)
+        lists[start : start + len(top)] = top
+    return lists
+
+
+def hits_of(lists: np.ndarray, users: np.ndarray, held_out: Interactions, n_items: int, depth: int) -> np.ndarray:
+    """Whether the item at each rank of the users' lists is held out: bool (n_users, depth)."""
+    hits = np.zeros((len(users), depth), bool)
+    codes = users.astype(np.int64)[:, None] * n_items + lists
+    hits[:, : lists.shape[1]] = np.isin(codes, held_out.codes(n_items))
     return hits
 
 
-def top_items(
-    scorer: Scorer, users: np.ndarray, seen: Sequence[Interactions], depth: int
-) -> Iterator[tuple[int, np.ndarray]]:
+def top_items(scorer: Scorer, users: np.ndarray, seen: Sequence[Interactions], depth: int) -> Iterator[tuple[int, np.ndarray]]:
     """Blocks of (start, items (block, depth) best first). Seen items come last, so a user who saw nearly all gets some."""
     hidden = _matrix(seen, scorer.shape)
     depth = min(depth, scorer.shape[1])

@@ -1,4 +1,4 @@
-"""Decisions as CSV: out for a spreadsheet, and in again without changing a character.
+"""Decisions, labels and judgments as CSV; decisions out for a spreadsheet, and in again without changing a character.
 
 A cell that a spreadsheet would run as a formula gets a leading apostrophe, which the import takes away again. An import
 only ever adds: `difference` says first what it would do.
@@ -8,7 +8,6 @@ import csv
 import dataclasses
 import io
 import math
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +15,15 @@ from typing import Any
 
 import pandas as pd
 
+from core import labels
 from core.errors import SettingsError
-from core.records import Decision
+from core.records import Dataset, Decision
+from core.store import Store
 from core.store.decisions import ANSWERS, COLUMNS
+from core.untrusted import plain_cell, safe_cell, safe_cells
 
 NEEDED = ("user_id", "item_id", "relevant")
 CONTENT = ("user_id", "item_id", "relevant", "annotator", "at", "note", "reason", "saw_judge")
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_ESCAPED = re.compile(r"'+[=+\-@\t\r]")
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,27 @@ def to_csv(decisions: Sequence[Decision]) -> str:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for decision in decisions:
-        writer.writerow([_cell(getattr(decision, name)) for name in COLUMNS])
+        writer.writerow([safe_cell(getattr(decision, name)) for name in COLUMNS])
     return out.getvalue()
+
+
+KINDS = ("decisions", "labels", "judgments")
+"""What can be written to a file; decisions are what can be read back."""
+
+
+def file_of(store: Store, dataset: Dataset, what: str, version: str | None = None) -> tuple[str, int]:
+    """The CSV of one of KINDS, and its number of rows. `version`: of labels, those of a frozen version."""
+    if what not in KINDS:
+        raise SettingsError(f"There is no file of {what!r}.", f"Choose one of: {', '.join(KINDS)}.")
+    if what == "decisions":
+        decisions = store.decisions(dataset.name)
+        return to_csv(decisions), len(decisions)
+    if what == "labels":
+        table = store.version(dataset.name, version) if version else labels.to_frame(dataset, store.labels(dataset))
+        table = table.assign(version=version or "now")
+    else:
+        table = store.judgments(dataset.name, texts=False)
+    return safe_cells(table).to_csv(index=False), len(table)
 
 
 def from_csv(text: str, *, annotator: str) -> list[Decision]:
@@ -101,20 +120,13 @@ def difference(rows: Sequence[Decision], existing: Sequence[Decision], standing:
     return Difference(tuple(new), len(rows) - len(new), tuple(conflicting), known)
 
 
-def safe_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """A copy whose text cells no spreadsheet runs as a formula: for every CSV that leaves the app."""
-    texts = table.select_dtypes(include=["object", "str"]).columns
-    return table.assign(**{name: table[name].map(_cell) for name in texts})
-
-
-def _cell(value: object) -> object:
-    """Bijective on text: only an apostrophe in front of a formula is ever added or, by `plain_cell`, removed."""
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
-
-
-def plain_cell(cell: str) -> str:
-    """The text that `safe_cells` made safe."""
-    return cell[1:] if _ESCAPED.match(cell) else cell
+def read(store: Store, dataset: Dataset, text: str, *, annotator: str) -> Difference:
+    """What importing a file would do (`from_csv`, `difference`); NotFoundError for a pair that the dataset does not know."""
+    rows = from_csv(text, annotator=annotator)
+    change = difference(rows, store.decisions(dataset.name), store.standing(dataset.name))
+    for row in change.new:
+        labels.known_pair(dataset, row.user_id, row.item_id)
+    return change
 
 
 def _parse(row: dict[str | None, str | None], number: int, annotator: str, now: float) -> Decision:

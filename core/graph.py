@@ -44,13 +44,20 @@ def build(edges: Edges, n_users: int, n_items: int) -> Graph:
     return Graph(whole, n_users, n_items)
 
 
-def refine(observed: Interactions, labels: LabelSet, n_items: int, noisy_weight: float = 0.0) -> Edges:
+TRUSTED = {"people": Source.HUMAN, "judges": Source.NONE, "nobody": max(Source) + 1}
+"""The lowest source whose missed positives become edges."""
+
+
+def refine(
+    observed: Interactions, labels: LabelSet, n_items: int, noisy_weight: float = 0.0, add_missed: str = "judges"
+) -> Edges:
     """The edges of the refined graph G': observed, less the noisy positives, plus the missed positives (LLMHNI's E').
 
     Differs from the paper: noisy positives that a judge named may stay with `noisy_weight` in [0, 1], because judges err; 0
-    drops them as the paper does. Those that a person named always go.
+    drops them as the paper does. Those that a person named always go. `add_missed` is one of TRUSTED.
     """
     noisy, missed = labels.having(Label.NOISY_POSITIVE), labels.having(Label.MISSED_POSITIVE)
+    missed = missed.where(missed.source >= TRUSTED[add_missed])
     codes, weight = observed.codes(n_items), np.ones(len(observed), np.float32)
     weight[np.isin(codes, noisy.codes(n_items))] = noisy_weight
     weight[np.isin(codes, noisy.where(noisy.source == Source.HUMAN).codes(n_items))] = 0

@@ -71,10 +71,18 @@ def current_labels(home: Home, dataset: Dataset) -> LabelSet:
     return Store.open(home).labels(dataset)
 
 
-def freeze(home: Home, dataset_name: str, *, annotator: str, note: str = "") -> str:
-    """Keep the labels as they stand now as an immutable version ("v1", "v2" ...), which a training can name."""
+def frozen_labels(home: Home, dataset: Dataset, version: str | None) -> LabelSet | None:
+    """The labels of a version, for the dataset as it is now; None when none is named."""
+    return labels.from_frame(dataset, Store.open(home).version(dataset.name, version)) if version else None
+
+
+def freeze(home: Home, dataset_name: str, *, annotator: str, note: str = "", chosen: LabelSet | None = None) -> str:
+    """Keep the labels as they stand now as an immutable version ("v1", "v2" ...), which a training can name.
+
+    `chosen`: these labels instead, such as those of people alone.
+    """
     dataset = datasets.load(home, dataset_name)
-    rows = labels.to_frame(dataset, current_labels(home, dataset))
+    rows = labels.to_frame(dataset, current_labels(home, dataset) if chosen is None else chosen)
     if not len(rows):
         raise RunError(f"No pair of {dataset_name!r} has a label yet.", "Judge some candidates, or decide about a pair, first.")
     return Store.open(home).freeze(dataset_name, rows, annotator=annotator, note=note)
@@ -116,9 +124,7 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     run = folder.read()
     settings = TrainSettings.checked(**run.settings)
     dataset = _unchanged(home, run)
-    version_labels = None
-    if settings.labels:
-        version_labels = labels.from_frame(dataset, Store.open(home).version(dataset.name, settings.labels))
+    version_labels = frozen_labels(home, dataset, settings.labels)
     text_vectors = relevance(home, dataset, settings, report, stop)
     folder.keep_metrics(train.checkpoint_epoch(folder.checkpoint))
     fit = train.fit(
@@ -137,6 +143,7 @@ def _train(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     if fit.stopped:
         return done | {"stopped": True}
     folder.save_embeddings(fit.embeddings)
+    folder.save_learned(fit.learned)
     folder.save_losses(fit.losses)
     reports = {"valid": fit.valid} if fit.valid else {}
     if len(dataset.test):

@@ -180,6 +180,15 @@ class Embeddings:
 
 
 @dataclass(frozen=True, eq=False)
+class Learned:
+    """What a training learned, as far as vectors on another graph need it (core.preview)."""
+
+    parameters: dict[str, np.ndarray]  # of the backbone, by name, at the kept epoch
+    first_layer: int  # of those that the final vectors are made of; 0 is the table
+    taken_out: np.ndarray  # int64 (n,) codes of the clicks that the denoiser itself took off its graphs
+
+
+@dataclass(frozen=True, eq=False)
 class Relevance:
     """Text relevance of pairs: unit rows, so a score is a cosine in [-1, 1]."""
 

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from core.errors import SettingsError
 from core.records import Edges, Embeddings, Scorer
 from core.registry import Registry
-from core.settings import ReferenceSettings
+from core.settings import ReferenceSettings, TrainSettings
 
 ITEMS_AT_MOST = 25_000
 """EASE inverts a dense matrix of this many items squared: 5 GB, and ten minutes on two cores."""
@@ -82,6 +82,14 @@ class Blend:
 
     def scores(self, users: np.ndarray) -> np.ndarray:
         return _standard(self.first.scores(users)) + self.weight * _standard(self.second.scores(users))
+
+
+def blended(vectors: Scorer, edges: Edges, settings: TrainSettings) -> Scorer:
+    """The vectors' scores with those of the closed form that a training's settings name, on the edges that inference uses."""
+    if settings.blend == "none":
+        return vectors
+    closed = REFERENCES[settings.blend](edges, *vectors.shape, ReferenceSettings(seed=settings.seed))
+    return Blend(vectors, closed, settings.blend_weight)
 
 
 def _standard(scores: np.ndarray) -> np.ndarray:

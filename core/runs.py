@@ -6,6 +6,7 @@
     metrics.jsonl           one line an epoch
     checkpoint.safetensors  to go on from after a kill
     embeddings.safetensors  the final vectors
+    learned.safetensors     what they were made from: vectors on another graph come from it without training
     losses.npz              the recorded loss of every training interaction
     report_valid.npz, report_test.npz   metrics per user
     log.txt                 what the process printed
@@ -24,11 +25,12 @@ from typing import Any
 
 import numpy as np
 import psutil
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from core.artifacts import Home, atomic, explained, read_arrays, read_json, write_arrays, write_json
 from core.errors import NotFoundError, RunError
-from core.records import Embeddings, Report
+from core.records import Embeddings, Learned, Report
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +166,27 @@ class RunFolder:
         if not path.exists():
             raise NotFoundError(f"Run {self.id} has no vectors yet.", "Wait until it is done, or resume it.")
         return Embeddings(**load_file(path))
+
+    def save_learned(self, learned: Learned) -> None:
+        with atomic(self._learned) as temporary:
+            arrays = {f"parameter.{name}": np.ascontiguousarray(value) for name, value in learned.parameters.items()}
+            save_file(arrays | {"taken_out": learned.taken_out}, temporary, {"first_layer": str(learned.first_layer)})
+
+    def learned(self) -> Learned:
+        if not self._learned.exists():
+            raise NotFoundError(
+                f"Run {self.id} did not keep what a preview starts from: it is not done, or older than previews.",
+                "Train again with the same settings.",
+            )
+        with safe_open(self._learned, "numpy") as stored:
+            arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a dictionary
+            first_layer = int(stored.metadata()["first_layer"])
+        taken_out = arrays.pop("taken_out")
+        return Learned({name.removeprefix("parameter."): value for name, value in arrays.items()}, first_layer, taken_out)
+
+    @property
+    def _learned(self) -> Path:
+        return self.path / "learned.safetensors"
 
     def save_losses(self, losses: dict[str, np.ndarray]) -> None:
         write_arrays(self.path / "losses.npz", **losses)

@@ -752,6 +752,28 @@ class JudgeSettings(EncoderSettings):
         return self
 
 
+class ExportSettings(Settings):
+    """A dataset as it is after its labels. `noisy_weight` and `add_missed` mean what they mean in a training."""
+
+    format: Annotated[
+        Literal["csv", "parquet", "recbole"],
+        Field(description="csv or parquet (a folder that can be imported again), or recbole (atomic files)."),
+    ] = "csv"
+    noisy_weight: Annotated[
+        float,
+        Field(
+            title="Weight of noisy clicks",
+            ge=0,
+            le=1,
+            description="Weight of clicks that a judge calls noisy; 0 leaves them out. What a person calls noisy is always left out.",
+        ),
+    ] = 0.0
+    add_missed: Annotated[
+        Literal["people", "judges", "nobody"],
+        Field(title="Add missed positives of", description="Whose missed positives become clicks."),
+    ] = "people"
+
+
 class CompareSettings(Settings):
     """How two runs are compared."""
 

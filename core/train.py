@@ -22,10 +22,10 @@ from core.backbones import BACKBONES, Backbone, as_embeddings
 from core.denoisers import DENOISERS, Batch, Denoiser
 from core.errors import RunError, SettingsError
 from core.evaluate import evaluate
-from core.records import Embeddings, Interactions, LabelSet, Relevance, Report, Scorer
-from core.references import REFERENCES, Blend
+from core.records import Embeddings, Interactions, LabelSet, Learned, Relevance, Report, Scorer
+from core.references import blended
 from core.rng import stream
-from core.settings import ReferenceSettings, TrainSettings
+from core.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Fit:
 
     embeddings: Embeddings
     scorer: Scorer  # what ranks items: the vectors, blended with a closed form when the settings say so
-    parameters: dict[str, torch.Tensor]  # of the kept epoch: vectors on another graph come from these, without training
+    learned: Learned
     losses: dict[str, np.ndarray]
     valid: Report | None
     epochs: int
@@ -294,26 +294,21 @@ class _Loop:
         if self.state.best:
             self.learned.load_state_dict(self.state.best)
         vectors = self._vectors()
-        scorer = vectors if stopped else self._blended(vectors)
+        scorer = vectors if stopped else blended(vectors, self.denoiser.inference_edges(), self.settings)
         return Fit(
             vectors,
             scorer,
-            self.backbone.state_dict(),
+            Learned(
+                {name: value.cpu().numpy() for name, value in self.backbone.state_dict().items()},
+                self.denoiser.first_layer,
+                self.denoiser.taken_out(),
+            ),
             self.record.arrays(self.denoiser.positives, self.state.epoch),
             evaluate(scorer, self.valid, [self.train]) if len(self.valid) else None,
             self.state.epoch,
             self.state.best_epoch or self.state.epoch,
             stopped,
         )
-
-    def _blended(self, vectors: Embeddings) -> Scorer:
-        """The vectors' scores with those of the closed form that the settings name, on the edges that inference uses."""
-        settings = self.settings
-        if settings.blend == "none":
-            return vectors
-        fit_closed_form = REFERENCES[settings.blend]
-        closed = fit_closed_form(self.denoiser.inference_edges(), *vectors.shape, ReferenceSettings(seed=settings.seed))
-        return Blend(vectors, closed, settings.blend_weight)
 
     def save(self, path: Path) -> None:
         """Everything a resumed training needs, in one file that is replaced whole."""

@@ -1,9 +1,14 @@
-"""Text of catalogues, users and models as harmless data for a language model: it cannot open or close a tag, holds no chat
-control tokens, and is cut to a length.
+"""Text of catalogues, users and models as harmless data. For a language model: it cannot open or close a tag, holds no chat
+control tokens, and is cut to a length. For a spreadsheet: no cell runs as a formula.
 """
 
 import re
 import unicodedata
+
+import pandas as pd
+
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_ESCAPED = re.compile(r"'+[=+\-@\t\r]")
 
 CHAT_TOKENS = re.compile(
     r"<\|[^|<>\n]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|</?s>|<</?SYS>>|\[/?INST\]|</?(?:start|end)_of_turn>|</?think(?:ing)?>"
@@ -39,6 +44,22 @@ def sanitise(text: str, limit: int) -> tuple[str, bool]:
     """`text` as harmless data of at most `limit` characters (before `& < >` are escaped), and whether it was cut."""
     clean, cut = tame(text, limit)
     return clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), cut
+
+
+def safe_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """A copy whose text cells no spreadsheet runs as a formula: for every CSV that people open."""
+    texts = table.select_dtypes(include=["object", "str"]).columns
+    return table.assign(**{name: table[name].map(safe_cell) for name in texts})
+
+
+def safe_cell(value: object) -> object:
+    """Bijective on text: only an apostrophe in front of a formula is ever added."""
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
+
+
+def plain_cell(cell: str) -> str:
+    """The text that `safe_cell` made safe."""
+    return cell[1:] if _ESCAPED.match(cell) else cell
 
 
 def is_control(char: str) -> bool:

@@ -16,7 +16,7 @@ LAYERS = [
     {"alignment", "doubt"},
     {"candidates", "judges"},
     {"pipeline", "compare", "doctor"},
-    {"jobs"},
+    {"jobs", "preview"},
     {"cli"},
     {"__main__"},
 ]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core import losses, train
-from core.backbones import BACKBONES, embeddings
+from core.backbones import BACKBONES, embeddings, restored
 from core.denoisers import Batch, Denoiser
 from core.records import Embeddings, Label, LabelSet, Source
 from tests.denoiser_fixtures import backbone_of, first_batch, make, run, same
@@ -194,8 +194,7 @@ def test_prune_infers_the_best_epochs_vectors_on_the_graph_of_that_epoch(
 
 def rows_on(planted, made: Denoiser, fit: train.Fit) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN001
     """The vectors of a training's parameters on a denoiser's graph."""
-    model = backbone_of(planted, made)
-    model.load_state_dict(fit.parameters)
+    model = restored(fit.learned.parameters, planted.n_users, planted.n_items, made.settings)
     vectors = embeddings(model, made.inference_graph())
     return vectors.user, vectors.item
 

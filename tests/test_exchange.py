@@ -15,6 +15,7 @@ from core.artifacts import Home
 from core.errors import NotFoundError, SettingsError
 from core.records import Decision
 from core.store import Store
+from core.untrusted import safe_cells
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
 NAME = TEXT.filter(str.strip)
@@ -165,5 +166,5 @@ def test_an_undo_without_its_decision_is_refused(make: Callable[[str], Store]) -
 
 def test_tables_for_spreadsheets_are_safe() -> None:
     table = pd.DataFrame({"title": ["=1+1", "plain", None], "n": [1, -2, 3]})
-    assert exchange.safe_cells(table)["title"].tolist()[:2] == ["'=1+1", "plain"]
-    assert exchange.safe_cells(table)["n"].tolist() == [1, -2, 3]
+    assert safe_cells(table)["title"].tolist()[:2] == ["'=1+1", "plain"]
+    assert safe_cells(table)["n"].tolist() == [1, -2, 3]

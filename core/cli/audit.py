@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from core import datasets, exchange
+from core import datasets
 from core.artifacts import login_name
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
 from core.cli.labels import AnnotatorOption
 from core.store import Store
+from core.untrusted import safe_cells
 
 app = typer.Typer(help="How often a judge is right, by people's audits.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -68,7 +69,7 @@ def audit_pairs(
     output.note(f"Sample {chosen['id']}: {len(rows)} of {chosen['size']} pairs.")
     output.answer(
         {"dataset": data.name, "sample": int(chosen["id"]), "pairs": shown.to_dict("records")},
-        text=exchange.safe_cells(shown).to_csv(index=False).rstrip(),
+        text=safe_cells(shown).to_csv(index=False).rstrip(),
     )
 
 

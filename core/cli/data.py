@@ -9,8 +9,9 @@ import typer
 from core import datasets, noise
 from core import doctor as examining
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
+from core.datasets import exporting
 from core.errors import SettingsError
-from core.settings import DemoSettings, EncoderSettings, ImportSettings, InjectSettings, JudgeSettings
+from core.settings import DemoSettings, EncoderSettings, ExportSettings, ImportSettings, InjectSettings, JudgeSettings
 
 app = typer.Typer()
 
@@ -106,6 +107,28 @@ def inject(
     text = f"Made {made.info.name} of {source}: {made.clicks} noisy clicks among {made.info.train} in train ({settings.kind})."
     about = {"source": source, "kind": settings.kind, "injected": made.clicks, "report": made.report.to_json()}
     output.answer(asdict(made.info) | about, text=text)
+
+
+@command(app, "export-dataset", ExportSettings)
+def export_dataset(
+    output: Output,
+    settings: ExportSettings,
+    out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
+    dataset: DatasetOption = None,
+    labels: Annotated[str | None, typer.Option(help="Label version; the labels as they stand now when left out.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the folder when it is there.")] = False,
+) -> None:
+    """Write the dataset as its labels leave it, splits kept, with changes.csv that says what was changed, by whom and why.
+
+    Example: python -m core export-dataset --dataset demo --labels v1 --format recbole --out demo-cleaned
+    """
+    name = dataset_name(output.home, dataset)
+    made = exporting.export(output.home, name, out.expanduser().resolve(), settings, labels, replace=replace)
+    told = ", ".join(f"{n} {deed}" for deed, n in made.changes.items())
+    rows = ", ".join(f"{n} {split}" for split, n in made.splits.items())
+    for column, n in made.filled.items():
+        output.note(f"{n} clicks without a {column} got that of the user's median click.")
+    output.answer(asdict(made), text=f"Wrote {name} to {made.folder} as {made.format}: {rows}; {told}.")
 
 
 @command(app, "datasets")

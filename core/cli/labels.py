@@ -120,17 +120,22 @@ def labels_export(
     output: Output,
     path: Annotated[Path, typer.Argument(help="CSV file to write.")],
     dataset: DatasetOption = None,
+    what: Annotated[str, typer.Option(help=f"One of {', '.join(exchange.KINDS)}.")] = "decisions",
+    version: Annotated[str | None, typer.Option(help="Of labels: a frozen version; what stands now when left out.")] = None,
 ) -> None:
-    """Write every decision, undo rows too, with annotator, time and note to a CSV file.
+    """Write every decision (undo rows too, with annotator, time and note), the labels, or the judgments to a CSV file.
 
-    Example: python -m core labels export decisions.csv --dataset demo
+    Examples:
+
+    python -m core labels export decisions.csv --dataset demo
+
+    python -m core labels export labels.csv --dataset demo --what labels --version v1
     """
     name = dataset_name(output.home, dataset)
-    decisions = Store.open(output.home).decisions(name)
+    text, n = exchange.file_of(Store.open(output.home), datasets.load(output.home, name), what, version)
     with atomic(path) as temporary:
-        temporary.write_text(exchange.to_csv(decisions), encoding="utf-8", newline="")
-    n = len(decisions)
-    output.answer({"dataset": name, "path": path, "decisions": n}, text=f"Wrote {n} decisions to {path}.")
+        temporary.write_text(text, encoding="utf-8", newline="")
+    output.answer({"dataset": name, "path": path, what: n}, text=f"Wrote {n} {what} to {path}.")
 
 
 @command(app, "import")
@@ -151,11 +156,7 @@ def labels_import(
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read: {error}.", "Give a CSV file in UTF-8.") from error
-    rows = exchange.from_csv(text, annotator=annotator or login_name())
-    change = exchange.difference(rows, store.decisions(name), store.standing(name))
-    data = datasets.load(output.home, name)
-    for row in change.new:
-        labels.known_pair(data, row.user_id, row.item_id)
+    change = exchange.read(store, datasets.load(output.home, name), text, annotator=annotator or login_name())
     if not dry_run:
         store.add(name, change.new, change.known)
     counts = {"new": len(change.new), "same": change.same, "conflicting": len(change.conflicting)}

@@ -101,7 +101,7 @@ def save(
         created=time.time(),
         source=source,
     )
-    with _whole(target, replace) as folder:
+    with whole(target, replace) as folder:
         for file in FILES:
             frame = getattr(tables, file)
             if frame is not None:
@@ -111,7 +111,7 @@ def save(
 
 
 @contextmanager
-def _whole(target: Path, replace: bool) -> Iterator[Path]:
+def whole(target: Path, replace: bool) -> Iterator[Path]:
     """A hidden folder beside `target` that takes its place when the block ends well, and vanishes when it does not."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

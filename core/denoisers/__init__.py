@@ -4,6 +4,16 @@ So every denoiser works with every backbone, and the training loop knows none of
 """
 
 from core.denoisers import contrast, llmhni, negatives, reweighting, text
-from core.denoisers.base import DENOISERS, Batch, Denoiser
+from core.denoisers.base import DENOISERS, Batch, Denoiser, final_vectors
 
-__all__ = ["DENOISERS", "Batch", "Denoiser", "contrast", "llmhni", "negatives", "reweighting", "text"]
+__all__ = [
+    "DENOISERS",
+    "Batch",
+    "Denoiser",
+    "contrast",
+    "final_vectors",
+    "llmhni",
+    "negatives",
+    "reweighting",
+    "text",
+]

@@ -9,7 +9,7 @@ from torch import nn
 from core import graph, losses, sampling
 from core.backbones import Backbone
 from core.graph import Graph
-from core.records import Edges, Interactions, Label, LabelSet, Relevance, Source
+from core.records import Edges, Interactions, Label, LabelSet, Relevance
 from core.registry import Registry
 from core.rng import stream
 from core.settings import TrainSettings
@@ -40,6 +40,12 @@ class Batch:
         return self.forward.vectors
 
 
+def final_vectors(backbone: Backbone, on: Graph, first_layer: int = 0) -> torch.Tensor:
+    """The combined layers from this one on (all of them when there is no such layer): (n_users + n_items, any)."""
+    layers = backbone.layers(on)
+    return backbone.combine(layers[first_layer:] or layers)
+
+
 class Denoiser(nn.Module):
     """The base: labels, when given, refine the graph; nothing else is done. Members override one or more of the methods.
 
@@ -62,7 +68,7 @@ class Denoiser(nn.Module):
         observed = Edges(train.user, train.item, np.ones(len(train), np.float32))
         refined = observed
         if labels is not None:
-            refined = graph.refine(train, _edits(labels, settings), n_items, settings.noisy_weight)
+            refined = graph.refine(train, labels, n_items, settings.noisy_weight, settings.add_missed)
         self.edges = {"observed": observed, "refined": refined}
         self.positives = self.edges[settings.train_on]
         self.graphs = {name: graph.build(edges, n_users, n_items) for name, edges in self.edges.items()}
@@ -70,6 +76,9 @@ class Denoiser(nn.Module):
         self.never_negative = np.unique(np.concatenate([pairs.codes(n_items) for pairs in known]))
         self.density = len(train) / max(n_users * n_items, 1)
         self.epoch = self.step = 0
+
+    first_layer = 0
+    """The first layer that the final vectors are made of; 0 is the table."""
 
     @classmethod
     def text(cls, settings: TrainSettings) -> str:
@@ -106,7 +115,11 @@ class Denoiser(nn.Module):
 
     def inferred(self, backbone: Backbone) -> torch.Tensor:
         """The final vectors, and those judged on valid: (n_users + n_items, any)."""
-        return backbone(self.inference_graph())
+        return final_vectors(backbone, self.inference_graph(), self.first_layer)
+
+    def taken_out(self) -> np.ndarray:
+        """Codes int64 (n,) of the pairs that the denoiser itself, not a label, has taken off its graphs."""
+        return np.empty(0, np.int64)
 
     def negatives(self) -> np.ndarray:
         """Negative items for each of `positives`, drawn before the epoch: int32 (n,) or (n, m) to `pick` from.
@@ -127,12 +140,6 @@ class Denoiser(nn.Module):
         """Weighted squared norm of the batch's rows of the table."""
         rows = (batch.table[index] for index in (batch.user, batch.positive, batch.negative))
         return self.settings.reg * losses.l2(*rows)
-
-
-def _edits(labels: LabelSet, settings: TrainSettings) -> LabelSet:
-    """The labels that change edges: noisy positives, and the missed ones of those whom the settings trust to add."""
-    trusted = {"people": Source.HUMAN, "judges": Source.NONE, "nobody": max(Source) + 1}[settings.add_missed]
-    return labels.where((labels.label != Label.MISSED_POSITIVE) | (labels.source >= trusted))
 
 
 DENOISERS: Registry[type[Denoiser]] = Registry("denoiser")

@@ -61,11 +61,7 @@ def perturbation(rng: np.random.Generator, length: float) -> Callable[[torch.Ten
 
 def noisy_layers(backbone: Backbone, on: Graph, rng: np.random.Generator, length: float) -> list[torch.Tensor]:
     """The layers of a pass with noise in each; the table, which has none, is left out as in SELFRec's code."""
-    return without_table(backbone.layers(on, perturbation(rng, length)))
-
-
-def without_table(layers: list[torch.Tensor]) -> list[torch.Tensor]:
-    """All layers but the first, which is the table; all of them when there is no other."""
+    layers = backbone.layers(on, perturbation(rng, length))
     return layers[1:] or layers
 
 
@@ -101,8 +97,7 @@ class SimGCL(_Weighted):
     def terms(self, batch: Batch, backbone: Backbone) -> dict[str, torch.Tensor]:
         on = self.training_graph()
         views = (
-            backbone.combine(noisy_layers(backbone, on, self.rng("view", view), self.settings.perturbation))
-            for view in (0, 1)
+            backbone.combine(noisy_layers(backbone, on, self.rng("view", view), self.settings.perturbation)) for view in (0, 1)
         )
         term = contrast(batch, *views, self.rng("nodes"), self.settings.temperature)
         return super().terms(batch, backbone) | {"contrast": self.contrast_weight * term}
@@ -121,10 +116,9 @@ class Perturbed(Denoiser):
         layers = noisy_layers(backbone, on, self.rng("view"), self.settings.perturbation)
         return Forward(layers, backbone.combine(layers))
 
-    def inferred(self, backbone: Backbone) -> torch.Tensor:
-        if not self.contrast_weight:
-            return super().inferred(backbone)
-        return backbone.combine(without_table(backbone.layers(self.inference_graph())))
+    @property
+    def first_layer(self) -> int:
+        return 1 if self.contrast_weight else 0
 
     def terms(self, batch: Batch, backbone: Backbone) -> dict[str, torch.Tensor]:
         terms = super().terms(batch, backbone)

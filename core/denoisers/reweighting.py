@@ -104,10 +104,14 @@ class Prune(Denoiser):
         worst = by_loss[::-1]
         return worst[~held[worst]][: int(self.settings.drop_rate * len(codes))]
 
+    def taken_out(self) -> np.ndarray:
+        return self.positives.codes(self.n_items)[self.pruned.cpu().numpy()]
+
     def _cut(self) -> None:
         """Makes edges and graphs what `pruned` says they are, whoever has set it: an epoch's end or a checkpoint."""
-        gone = self.positives.codes(self.n_items)[self.pruned.cpu().numpy()]
-        self.edges = {name: edges.where(~np.isin(edges.codes(self.n_items), gone)) for name, edges in self.whole.items()}
+        self.edges = {
+            name: edges.where(~np.isin(edges.codes(self.n_items), self.taken_out())) for name, edges in self.whole.items()
+        }
         self.graphs = {name: graph.build(edges, self.n_users, self.n_items) for name, edges in self.edges.items()}
 
     def terms(self, batch: Batch, backbone: Backbone) -> dict[str, torch.Tensor]:

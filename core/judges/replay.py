@@ -17,12 +17,12 @@ from pydantic_core import from_json
 
 from core import prompts
 from core.errors import BadAnswer, Fatal
-from core.exchange import plain_cell
 from core.judges.base import Health, NoAnswer, Rater, Reply, Request
 from core.judges.lines import REPLAY, REPLAYED
 from core.prompts import Prompt
 from core.records import VIEWS, Candidates, Dataset, fingerprint
 from core.settings import JudgeSettings
+from core.untrusted import plain_cell
 
 NEEDED = ("user_id", "item_id", "view", "rating")
 HINT = f"Give a .jsonl, .csv or .parquet file with {', '.join(NEEDED)} and analysis; model, judge and more may be there."

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from core import labels
 from core.artifacts import atomic
 from core.errors import SettingsError
-from core.exchange import safe_cells
 from core.records import Dataset, Decision
 from core.store import PROBE, Store
+from core.untrusted import safe_cells
 
 TEXT, NUMBER, COUNT, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 COLUMNS: dict[str, pa.DataType] = {
