@@ -324,6 +324,21 @@ def versions(name: str) -> pd.DataFrame:
 
 
 @per_revision
+def selections(data: Dataset) -> pd.DataFrame:
+    """Saved selections, newest first, see Store.selections."""
+    return store().selections(data.name)
+
+
+@per_revision
+def selection_pairs(data: Dataset, name: str) -> Interactions:
+    """The pairs of a saved selection, as far as the dataset still knows their users and items."""
+    kept = store().selection(data.name, name).rename(columns={"user_id": "user", "item_id": "item"})
+    users, items = _index(data)
+    kept = kept[kept["user"].isin(users) & kept["item"].isin(items)]
+    return Interactions(*places(data, kept))
+
+
+@per_revision
 def listing(data: Dataset, run_id: str | None) -> browse.Listing:
     """Every interaction with its label now and its loss in a training."""
     return browse.listing(data, train_labels(data), losses(run_id) if run_id else None)
