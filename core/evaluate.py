@@ -32,9 +32,7 @@ def ranked_hits(
     return hits
 
 
-def top_items(
-    scorer: Scorer, users: np.ndarray, seen: Sequence[Interactions], depth: int
-) -> Iterator[tuple[int, np.ndarray]]:
+def top_items(scorer: Scorer, users: np.ndarray, seen: Sequence[Interactions], depth: int) -> Iterator[tuple[int, np.ndarray]]:
     """Blocks of (start, items (block, depth) best first). Seen items come last, so a user who saw nearly all gets some."""
     hidden = _matrix(seen, scorer.shape)
     depth = min(depth, scorer.shape[1])

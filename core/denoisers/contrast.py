@@ -101,8 +101,7 @@ class SimGCL(_Weighted):
     def terms(self, batch: Batch, backbone: Backbone) -> dict[str, torch.Tensor]:
         on = self.training_graph()
         views = (
-            backbone.combine(noisy_layers(backbone, on, self.rng("view", view), self.settings.perturbation))
-            for view in (0, 1)
+            backbone.combine(noisy_layers(backbone, on, self.rng("view", view), self.settings.perturbation)) for view in (0, 1)
         )
         term = contrast(batch, *views, self.rng("nodes"), self.settings.temperature)
         return super().terms(batch, backbone) | {"contrast": self.contrast_weight * term}
