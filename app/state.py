@@ -25,6 +25,7 @@ from core.datasets import DatasetInfo, Draft, Peek
 from core.datasets.health import Check
 from core.datasets.health import health as health_checks
 from core.judges import Health
+from core.projection import Projection
 from core.records import Candidates, Dataset, Embeddings, Interactions, LabelSet
 from core.runs import Run, State
 from core.settings import ImportSettings, JudgeSettings
@@ -242,6 +243,13 @@ def codes_now(data: Dataset, pairs: Interactions) -> np.ndarray:
 
 
 @per_revision
+def train_sources(data: Dataset) -> np.ndarray:
+    """Who gave the label of every training interaction: Source codes int8 (n_train,)."""
+    found = labels(data)
+    return dynamics.codes_of(data.train, found.user, found.item, found.source, data.n_items)
+
+
+@per_revision
 def standing(data: Dataset) -> pd.DataFrame:
     """What people say now, see Store.standing."""
     return store().standing(data.name)
@@ -393,6 +401,16 @@ def _embeddings(home_path: str, run_id: str) -> Embeddings:
 def embeddings(run_id: str) -> Embeddings:
     """The vectors of a finished run."""
     return _embeddings(str(home().path), run_id)
+
+
+def projection(run_id: str) -> Projection:
+    """Where everything lies on the map of a finished run."""
+    return _projection(str(home().path), run_id)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _projection(home_path: str, run_id: str) -> Projection:
+    return Projection(**runs.folder(Home.at(home_path), run_id).projection())
 
 
 def comparison(a: str, b: str) -> Comparison:
