@@ -22,10 +22,10 @@ def threshold(data: Dataset, run_id: str) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         lossview.distribution(choice, seen, drawn, at)
-        lossview.operating_curve(seen, drawn.curve, at)
+        thrown_away(data, choice, round((seen.loss[: seen.clicks] > at).mean() * len(data.train)))
     with right:
         lossview.effect(seen, at)
-        thrown_away(data, choice, int((seen.loss[: seen.clicks] > at).mean() * len(data.train)))
+        lossview.operating_curve(seen, drawn.curve, at)
         lossview.over_time(data, choice)
     lossview.doubtful(data, seen, at)
     state.show_flashes()
@@ -52,20 +52,18 @@ def thrown_away(data: Dataset, choice: Choice, k: int) -> None:
     )
     source = GROUPINGS[BY_TRUTH] if truth else GROUPINGS[BY_LABEL]
     about = f"n = {len(group):,} clicks, {hard.sum():,} hard and {noisy.sum():,} noisy by {source}; dotted: dropped at random"
-    table = pd.DataFrame(rows).drop(columns="share")
-    widgets.chart("thrown_away", finding, maps.thrown_away(rows), table, about)
-    if len(rows) < len(scores):
-        st.caption("The doubt is known for fewer clicks than are dropped here, so it is left out.")
+    widgets.chart("thrown_away", finding, maps.thrown_away(rows, k / len(group)), pd.DataFrame(rows), about)
 
 
 def _doubt(data: Dataset, losses: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The doubt of the newest candidates for each recorded click; NaN where a click is no candidate."""
+    """The doubt of the newest candidates for the recorded clicks; those that are no candidates come after, by their loss."""
     found = state.candidates(data)
     if found is None:
         return {}
     clicks = Interactions(losses["user"], losses["item"])
     place = dynamics.place_of(clicks, found.user, found.item, data.n_items)
-    return {"doubt of candidates": np.where(place >= 0, found.doubt[place], np.nan)}
+    behind = losses["mean"] - losses["mean"].max()
+    return {"doubt, then loss": np.where(place >= 0, found.doubt[place], behind)}
 
 
 @st.fragment

@@ -195,10 +195,9 @@ def effect(seen: View, at: float) -> None:
     st.markdown(f"**Dropping above {at:.3g} would take {drop.dropped:,} of {drop.n:,} clicks**")
     rows = []
     for code, count in drop.by_group.items():
-        size = int((group == code).sum())
-        look = LABELS[Label(code)]
-        rows.append({"label": f"{look.sign} {look.word}", "dropped": count, "of": size, "share": count / max(size, 1)})
-    share = st.column_config.ProgressColumn("share dropped", format="percent", min_value=0, max_value=1)
+        size, look = int((group == code).sum()), LABELS[Label(code)]
+        rows.append({"label": f"{look.sign} {look.word}", "share": count / max(size, 1), "dropped": f"{count:,} of {size:,}"})
+    share = st.column_config.ProgressColumn("share dropped", format="percent", min_value=0, max_value=1, width="small")
     st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={"share": share}, key="drop_by_label")
     if drop.precision is None or drop.recall is None:
         widgets.note("Nothing is known about the true noise of this dataset, so precision and recall cannot be told.")

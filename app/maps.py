@@ -98,8 +98,8 @@ def _add(
     )
 
 
-def thrown_away(rows: list[dict[str, Any]]) -> go.Figure:
-    """By each score: the share of the noise that it catches, and the share of the hard positives that go with it."""
+def thrown_away(rows: list[dict[str, Any]], random: float) -> go.Figure:
+    """By each score: the share of the noise that it catches, and of the hard positives that go with it; `random` by chance."""
     figure = _figure("Share of the group that is dropped", "", 90 + 62 * len(rows), barmode="group")
     for label, column in ((Label.HARD_POSITIVE, "hard"), (Label.NOISY_POSITIVE, "noisy")):
         look = LABELS[label]
@@ -112,8 +112,8 @@ def thrown_away(rows: list[dict[str, Any]]) -> go.Figure:
             name=f"{look.sign} {look.word}",
             text=text,
             textposition="auto",
-            marker={"color": look.colour, "pattern": {"shape": "" if column == "noisy" else "/", "fgcolor": "white", "size": 6}},
+            marker={"color": look.colour},
         )
-    figure.add_vline(rows[0]["share"], line={"color": GREY, "width": 1.5, "dash": "dot"})
+    figure.add_vline(random, line={"color": GREY, "width": 1.5, "dash": "dot"})
     figure.update_yaxes(autorange="reversed")
     return figure.update_xaxes(tickformat=".0%", rangemode="tozero")

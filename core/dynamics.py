@@ -171,17 +171,13 @@ def share(hits: int, n: int) -> Share:
 
 
 def thrown_away(scores: dict[str, np.ndarray], k: int, hard: np.ndarray, noisy: np.ndarray) -> list[dict[str, Any]]:
-    """What goes when the k rows with the highest score are dropped: {by, hard, noisy} and "all hard", "all noisy", by score.
-
-    NaN is never dropped; a score that knows fewer than k rows is left out. `hard` and `noisy` are bool (n,).
-    """
+    """What goes when the k > 0 rows with the highest score are dropped; by score: {by, dropped, hard, noisy} and how many
+    there are, "all hard" and "all noisy". Scores have no NaN; `hard` and `noisy` are bool (n,)."""
     rows = []
     for by, score in scores.items():
-        if (~np.isnan(score)).sum() < k:
-            continue
-        gone = np.argsort(np.where(np.isnan(score), -np.inf, score), kind="stable")[len(score) - k :]
-        row = {"by": by, "hard": int(hard[gone].sum()), "noisy": int(noisy[gone].sum())}
-        rows.append(row | {"all hard": int(hard.sum()), "all noisy": int(noisy.sum()), "dropped": k, "share": k / len(score)})
+        gone = np.argpartition(score, len(score) - k)[len(score) - k :]
+        row = {"by": by, "dropped": k, "hard": int(hard[gone].sum()), "noisy": int(noisy[gone].sum())}
+        rows.append(row | {"all hard": int(hard.sum()), "all noisy": int(noisy.sum())})
     return rows
 
 

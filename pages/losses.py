@@ -9,7 +9,9 @@ data = widgets.need_dataset()
 run = widgets.need_training(data)
 widgets.stale(run, data)
 
-distribution, learnt, saved = st.tabs(["Distribution", "Data map", "Selections"], key="losses_tab", on_change="rerun")
+distribution, learnt, saved = st.tabs(
+    ["Distribution", "Data map", "Selections"], key="tab", on_change="rerun", bind="query-params"
+)
 if distribution.open:
     with distribution:
         lossmaps.threshold(data, run.id)
