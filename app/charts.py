@@ -67,14 +67,17 @@ def loss_histogram(counted: Histogram, threshold: float, density: bool) -> go.Fi
     return _threshold_line(figure, threshold)
 
 
-def loss_ecdf(curves: dict[int, tuple[np.ndarray, np.ndarray]], sizes: dict[int, int], threshold: float) -> go.Figure:
-    """The share of each group at or below a loss: needs no choice of bins, so groups compare honestly."""
-    figure = _figure("Loss of an interaction (BPR)", "Share of the group at or below")
+def loss_curves(
+    curves: dict[int, tuple[np.ndarray, np.ndarray]], sizes: dict[int, int], threshold: float, density: bool = False
+) -> go.Figure:
+    """One curve (loss, height) of each group: the share at or below a loss, or the density at it."""
+    figure = _figure("Loss of an interaction (BPR)", "Density of the group" if density else "Share of the group at or below")
     for code, (x, part) in curves.items():
         look = LABELS[Label(code)]
-        line = {"color": look.colour, "dash": look.dash, "width": 2.5, "shape": "hv"}
+        line = {"color": look.colour, "dash": look.dash, "width": 2.5, "shape": "linear" if density else "hv"}
         figure.add_scatter(x=x, y=part, mode="lines", name=_name(code, sizes[code]), line=line)
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    if not density:
+        figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
     return _threshold_line(figure, threshold)
 
 

@@ -24,6 +24,7 @@ PAGES: dict[str, Entry] = {
     "pair": Entry("Pair", ":material/person_search:", "Data"),
     "train": Entry("Train", ":material/model_training:", "Model"),
     "losses": Entry("Losses", ":material/ssid_chart:", "Model"),
+    "embeddings": Entry("Embeddings", ":material/scatter_plot:", "Model"),
     "method": Entry("Method", ":material/function:", "Model"),
     "board": Entry("Judge", ":material/gavel:", "Audit"),
     "compare": Entry("Compare", ":material/difference:", "Audit"),

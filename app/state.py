@@ -26,6 +26,7 @@ from core.datasets.health import Check
 from core.datasets.health import health as health_checks
 from core.judges import Health
 from core.judges.pulling import Pulling
+from core.projection import Projection
 from core.records import Candidates, Dataset, Embeddings, Interactions, LabelSet
 from core.runs import Run, State
 from core.settings import ImportSettings, JudgeSettings
@@ -243,6 +244,13 @@ def codes_now(data: Dataset, pairs: Interactions) -> np.ndarray:
 
 
 @per_revision
+def train_sources(data: Dataset) -> np.ndarray:
+    """Who gave the label of every training interaction: Source codes int8 (n_train,)."""
+    found = labels(data)
+    return dynamics.codes_of(data.train, found.user, found.item, found.source, data.n_items)
+
+
+@per_revision
 def standing(data: Dataset) -> pd.DataFrame:
     """What people say now, see Store.standing."""
     return store().standing(data.name)
@@ -325,6 +333,21 @@ def versions(name: str) -> pd.DataFrame:
 
 
 @per_revision
+def selections(data: Dataset) -> pd.DataFrame:
+    """Saved selections, newest first, see Store.selections."""
+    return store().selections(data.name)
+
+
+@per_revision
+def selection_pairs(data: Dataset, name: str) -> Interactions:
+    """The pairs of a saved selection, as far as the dataset still knows their users and items."""
+    kept = store().selection(data.name, name).rename(columns={"user_id": "user", "item_id": "item"})
+    users, items = _index(data)
+    kept = kept[kept["user"].isin(users) & kept["item"].isin(items)]
+    return Interactions(*places(data, kept))
+
+
+@per_revision
 def listing(data: Dataset, run_id: str | None) -> browse.Listing:
     """Every interaction with its label now and its loss in a training."""
     return browse.listing(data, train_labels(data), losses(run_id) if run_id else None)
@@ -379,6 +402,16 @@ def _embeddings(home_path: str, run_id: str) -> Embeddings:
 def embeddings(run_id: str) -> Embeddings:
     """The vectors of a finished run."""
     return _embeddings(str(home().path), run_id)
+
+
+def projection(run_id: str) -> Projection:
+    """Where everything lies on the map of a finished run."""
+    return _projection(str(home().path), run_id)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _projection(home_path: str, run_id: str) -> Projection:
+    return Projection(**runs.folder(Home.at(home_path), run_id).projection())
 
 
 def comparison(a: str, b: str) -> Comparison:

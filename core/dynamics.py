@@ -4,12 +4,16 @@ All functions are pure and take plain arrays; `loss` is one value per training i
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from scipy.ndimage import gaussian_filter1d
 from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from core.records import Interactions, Label
+from core.records import Embeddings, Interactions, Label, Pairs
+from core.rng import stream
 
 STATISTICS = {
     "mean": "averaged over training",
@@ -118,6 +122,21 @@ def ecdf(loss: np.ndarray, group: np.ndarray, points: int = 400) -> dict[int, tu
     return curves
 
 
+def density(loss: np.ndarray, group: np.ndarray, points: int = 300) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """{group: (loss, density)}: a Gaussian kernel of Silverman's width, laid over counts in narrow bins."""
+    counted = histogram(loss, group, points)
+    width = counted.edges[1] - counted.edges[0]
+    middle = (counted.edges[:-1] + counted.edges[1:]) / 2
+    curves = {}
+    for code, counts in counted.counts.items():
+        rows = loss[group == code].astype(np.float64)
+        low, high = np.quantile(rows, (0.25, 0.75))
+        spread = min(rows.std(), (high - low) / 1.34) or rows.std()
+        bandwidth = max(0.9 * spread * len(rows) ** -0.2 / width, 0.5)  # in bins
+        curves[code] = (middle, gaussian_filter1d(counts / (len(rows) * width), bandwidth, mode="constant"))
+    return curves
+
+
 def groups(group: np.ndarray) -> list[int]:
     """The label codes that occur, ascending."""
     return [int(code) for code in np.unique(group)]
@@ -135,12 +154,43 @@ def drop_above(loss: np.ndarray, group: np.ndarray, threshold: float, noisy: np.
     return Drop(float(threshold), len(loss), int(above.sum()), by_group, precision, recall, f1)
 
 
+def composition(group: np.ndarray, chosen: np.ndarray) -> pd.DataFrame:
+    """What the chosen rows (bool (n,)) are beside all: group, n, share of the chosen, "of all", and lift, their ratio."""
+    codes, of_all = np.unique(group, return_counts=True)
+    n = np.array([(group[chosen] == code).sum() for code in codes], np.int64)
+    table = pd.DataFrame({"group": codes, "n": n, "share": n / max(n.sum(), 1), "of all": of_all / max(len(group), 1)})
+    return table.assign(lift=table["share"] / table["of all"])
+
+
 def share(hits: int, n: int) -> Share:
     """hits / n with its 95 % Wilson interval."""
     if not n:
         return Share(hits, n, np.nan, np.nan, np.nan)
     interval = binomtest(hits, n).proportion_ci(method="wilson")
     return Share(hits, n, hits / n, float(interval.low), float(interval.high))
+
+
+def thrown_away(scores: dict[str, np.ndarray], k: int, hard: np.ndarray, noisy: np.ndarray) -> list[dict[str, Any]]:
+    """What goes when the k > 0 rows with the highest score are dropped; by score: {by, dropped, hard, noisy} and how many
+    there are, "all hard" and "all noisy". Scores have no NaN; `hard` and `noisy` are bool (n,)."""
+    rows = []
+    for by, score in scores.items():
+        gone = np.argpartition(score, len(score) - k)[len(score) - k :]
+        row = {"by": by, "dropped": k, "hard": int(hard[gone].sum()), "noisy": int(noisy[gone].sum())}
+        rows.append(row | {"all hard": int(hard.sum()), "all noisy": int(noisy.sum())})
+    return rows
+
+
+def model_loss(vectors: Embeddings, pairs: Pairs, seed: int = 0, negatives: int = 16) -> np.ndarray:
+    """BPR loss of pairs (n,) under finished vectors, against random items on average: float32 (n,).
+
+    Unlike the recorded losses, unobserved pairs have one, too.
+    """
+    random, own = stream(seed, "model loss"), vectors.score(pairs.user, pairs.item)
+    total = np.zeros(len(pairs), np.float64)
+    for _ in range(negatives):
+        total += np.logaddexp(0, vectors.score(pairs.user, random.integers(0, len(vectors.item), len(pairs))) - own)
+    return (total / negatives).astype(np.float32)
 
 
 def precision_recall(loss: np.ndarray, noisy: np.ndarray, points: int = 200) -> Curve | None:

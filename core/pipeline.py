@@ -17,7 +17,7 @@ from core.artifacts import Home
 from core.errors import Fatal, RunError
 from core.records import Dataset, LabelSet, Relevance
 from core.runs import Progress, RunFolder
-from core.settings import CandidateSettings, JudgeSettings, Settings, TrainSettings
+from core.settings import CandidateSettings, JudgeSettings, ProjectSettings, Settings, TrainSettings
 from core.store import Store
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any
     elif isinstance(settings, CandidateSettings):
         _base(home, dataset_name, settings.run, info.fingerprint)
         encoders.check(settings)
+    elif isinstance(settings, ProjectSettings):
+        for run_id in (settings.run, settings.other) if settings.other else (settings.run,):
+            _base(home, dataset_name, run_id, info.fingerprint)
     elif isinstance(settings, JudgeSettings):
         from core import candidates, judges
 
@@ -237,10 +240,40 @@ def _judge(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     return asdict(summary) | {"stopped": stop() and unfinished}
 
 
+def _project(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
+    from core import projection
+
+    run = folder.read()
+    settings = ProjectSettings.checked(**run.settings)
+    dataset = _unchanged(home, run)
+    base = _base(home, dataset.name, settings.run, dataset.fingerprint)
+    first = runs.folder(home, base.id).embeddings()
+    parts, ids = [projection.rows(first, settings.of, dataset.train)], [base.id]
+    if settings.other:
+        other = _base(home, dataset.name, settings.other, dataset.fingerprint)
+        second = projection.turned(runs.folder(home, other.id).embeddings(), first)
+        parts, ids = [*parts, projection.rows(second, settings.of, dataset.train)], [base.id, other.id]
+    n = len(parts[0])
+    if n < projection.LEAST_ROWS:
+        raise RunError(f"{n} {settings.of} are too few to draw.", f"It takes at least {projection.LEAST_ROWS}.")
+
+    def told(phase: str, done: int, total: int) -> bool:
+        report(Progress(phase, done, total))
+        return not stop()
+
+    found = projection.project(parts[0], parts[1] if settings.other else None, settings, told)
+    if found is None:
+        return {"stopped": True}
+    arrays = {name: value for name, value in vars(found).items() if value is not None}
+    folder.save_projection(arrays)
+    return {"of": settings.of, "n": n, "fitted": int(found.fitted.sum()), "runs": ids}
+
+
 STEPS = {
     "train": Step(TrainSettings, _train),
     "candidates": Step(CandidateSettings, _find_candidates),
     "judge": Step(JudgeSettings, _judge),
+    "project": Step(ProjectSettings, _project),
 }
 
 
@@ -269,5 +302,5 @@ def _label_fingerprint(store: Store, dataset_name: str, name: str) -> str:
 
 def versions() -> dict[str, str]:
     """Of everything whose change could change a number."""
-    names = ("torch", "numpy", "scipy", "scikit-learn", "implicit", "sentence-transformers")
+    names = ("torch", "numpy", "scipy", "scikit-learn", "implicit", "sentence-transformers", "umap-learn")
     return {"python": platform.python_version()} | {name: version(name) for name in names}

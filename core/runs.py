@@ -8,6 +8,7 @@
     embeddings.safetensors  the final vectors
     learned.safetensors     what they were made from: vectors on another graph come from it without training
     losses.npz              the recorded loss of every training interaction
+    projection.npz          where every row lies on a plane
     report_valid.npz, report_test.npz   metrics per user
     log.txt                 what the process printed
 """
@@ -69,7 +70,7 @@ class Run:
     """One long piece of work as its folder tells it."""
 
     id: str
-    kind: str  # "train", "candidates" or "judge"
+    kind: str  # a member of core.pipeline.STEPS
     dataset: str
     settings: dict[str, Any]
     created: float  # [Unix s]
@@ -197,6 +198,13 @@ class RunFolder:
         if not path.exists():
             raise NotFoundError(f"Run {self.id} has no recorded losses yet.", "Wait until it is done, or resume it.")
         return read_arrays(path)
+
+    def save_projection(self, projection: dict[str, np.ndarray]) -> None:
+        write_arrays(self.path / "projection.npz", **projection)
+
+    def projection(self) -> dict[str, np.ndarray]:
+        """The fields of core.projection.Projection that were written."""
+        return read_arrays(self.path / "projection.npz")
 
     def save_report(self, split: str, report: Report) -> None:
         write_arrays(self.path / f"report_{split}.npz", users=report.users, **report.per_user)

@@ -12,7 +12,7 @@ LAYERS = [
     {"registry", "settings", "http", "graph", "sampling", "splits", "labels", "agreement", "prompts", "artifacts", "migrations"},
     {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics", "verdict"},
     {"denoisers"},
-    {"semantic", "exchange", "train", "browse", "noise", "assessment", "evidence"},
+    {"semantic", "exchange", "train", "browse", "noise", "assessment", "evidence", "projection"},
     {"alignment", "doubt"},
     {"candidates", "judges"},
     {"pipeline", "compare", "doctor"},

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from core import dynamics
-from core.records import Interactions, Label
+from core.records import Embeddings, Interactions, Label
 
 CLEAN, HARD, NOISY = Label.CLEAN, Label.HARD_POSITIVE, Label.NOISY_POSITIVE
 
@@ -116,3 +116,38 @@ def test_bands_and_the_trajectory_of_one_pair() -> None:
     assert dynamics.trajectory_of(losses, 2, 0).tolist() == [9, 9]
     assert dynamics.trajectory_of(losses, 0, 3) is None  # trained, not sampled
     assert dynamics.trajectory_of(losses, 1, 4) is None  # never trained on
+
+
+def test_composition_by_hand() -> None:
+    group = np.array([CLEAN, CLEAN, CLEAN, NOISY, HARD], np.int8)
+    rows = dynamics.composition(group, np.array([True, False, False, True, False])).set_index("group")
+    assert rows["n"].to_dict() == {CLEAN: 1, HARD: 0, NOISY: 1}
+    assert rows.loc[NOISY, ["share", "of all", "lift"]].tolist() == pytest.approx([0.5, 0.2, 2.5])
+    assert rows.loc[HARD, "lift"] == 0
+    assert dynamics.composition(group, np.zeros(5, bool))["share"].tolist() == [0, 0, 0]
+
+
+def test_what_a_score_throws_away() -> None:
+    hard, noisy = np.array([1, 0, 0, 1, 0], bool), np.array([0, 1, 1, 0, 0], bool)
+    scores = {"good": np.array([0, 3, 2, 0, 0.0]), "bad": np.array([3, 0, 1, 2, 0.0])}
+    good, bad = dynamics.thrown_away(scores, 2, hard, noisy)
+    assert (good["by"], good["hard"], good["noisy"], good["all hard"], good["all noisy"]) == ("good", 0, 2, 2, 2)
+    assert (bad["hard"], bad["noisy"], bad["dropped"]) == (2, 0, 2)
+
+
+@given(losses_and_groups())
+@settings(max_examples=50, deadline=None)
+def test_a_density_is_at_most_one_in_all(data: tuple[np.ndarray, np.ndarray]) -> None:
+    """At the ends of the range a kernel may reach over."""
+    for x, height in dynamics.density(*data).values():
+        assert (height >= 0).all()
+        assert 0.4 <= height.sum() * (x[1] - x[0]) <= 1.001
+
+
+def test_the_loss_of_a_finished_model_orders_pairs_as_their_scores() -> None:
+    vectors = Embeddings(np.ones((1, 1), np.float32), np.array([[3.0], [0.0], [-3.0]], np.float32))
+    pairs = Interactions(np.zeros(3, np.int32), np.arange(3, dtype=np.int32))
+    loss = dynamics.model_loss(vectors, pairs, negatives=400)
+    assert np.all(np.diff(loss) > 0)
+    expected = np.logaddexp(0, vectors.item[:, 0] - 3.0).mean()  # each of the three items is a negative equally often
+    assert loss[0] == pytest.approx(expected, rel=0.15)

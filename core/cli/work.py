@@ -10,7 +10,15 @@ from core import jobs, runs
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
 from core.errors import SettingsError
 from core.runs import Run, State
-from core.settings import PRESET_MEANS, TRAIN_PRESETS, CandidateSettings, CompareSettings, Settings, TrainSettings
+from core.settings import (
+    PRESET_MEANS,
+    TRAIN_PRESETS,
+    CandidateSettings,
+    CompareSettings,
+    ProjectSettings,
+    Settings,
+    TrainSettings,
+)
 
 app = typer.Typer()
 
@@ -48,6 +56,15 @@ def candidates(output: Output, settings: CandidateSettings, dataset: DatasetOpti
     Example: python -m core candidates --dataset demo --budget 500
     """
     run(output, "candidates", dataset, settings, detach)
+
+
+@command(app, "project", ProjectSettings)
+def project(output: Output, settings: ProjectSettings, dataset: DatasetOption = None, detach: DetachOption = False) -> None:
+    """Lay the vectors of a training out on a plane, for the page Embeddings.
+
+    Example: python -m core project --dataset demo --of items
+    """
+    run(output, "project", dataset, settings, detach)
 
 
 def run(output: Output, kind: str, dataset: str | None, settings: Settings, detach: bool) -> None:

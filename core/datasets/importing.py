@@ -87,9 +87,7 @@ def examine(
 def commit(home: Home, draft: Draft, *, replace: bool = False) -> DatasetInfo:
     """Write the draft as a dataset; an existing name without `replace` is a DatasetError."""
     tables, settings, report = draft.tables, draft.settings, draft.report
-    return disk.save(
-        home, draft.name, draft.format, draft.source, tables, settings, settings.threshold, report, replace=replace
-    )
+    return disk.save(home, draft.name, draft.format, draft.source, tables, settings, settings.threshold, report, replace=replace)
 
 
 def import_path(

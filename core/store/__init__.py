@@ -1,7 +1,8 @@
-"""The database: what people decided, what judges answered, labels frozen from both, rubrics, samples to audit judges by.
+"""The database: what people decided, what judges answered, labels frozen from both, rubrics, samples to audit judges
+by, selections of pairs.
 
-Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions, rubrics and
-samples are immutable. SQLite in the home by default, PostgreSQL by URL. Raw ids everywhere.
+Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions, rubrics,
+samples and selections are immutable. SQLite in the home by default, PostgreSQL by URL. Raw ids everywhere.
 """
 
 from typing import Self
@@ -17,12 +18,13 @@ from core.store.judgments import Answer, Want
 from core.store.profiles import ProfileLog
 from core.store.requests import Failure, Noted, RequestLog, Sent
 from core.store.rubrics import RubricLog
+from core.store.selections import SelectionLog
 from core.store.versions import VersionLog
 
 __all__ = ["PROBE", "Answer", "Failure", "Noted", "Sent", "Store", "Want"]
 
 
-class Store(AuditLog, FurtherLog, ProfileLog, RequestLog, RubricLog, VersionLog):
+class Store(AuditLog, FurtherLog, ProfileLog, RequestLog, RubricLog, SelectionLog, VersionLog):
     """Safe to share between threads, and several processes may have the same database open at once.
 
     Every method may raise StoreError (locked, disk full, not a database); then nothing of that call was written.

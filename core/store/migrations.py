@@ -273,6 +273,40 @@ def m006_rubrics(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
+def m008_selections(connection: Connection) -> None:
+    """Named sets of pairs: written once; a row in `selection_deletion` hides one, nothing is removed."""
+    metadata = MetaData()
+    Table(
+        "selection",
+        metadata,
+        Column("id", ROW_ID, primary_key=True),
+        Column("dataset", Text, nullable=False, index=True),
+        Column("name", Text, nullable=False),
+        Column("at", Float, nullable=False),
+        Column("annotator", Text, nullable=False),
+        Column("note", Text, nullable=False),
+        Column("origin", Text, nullable=False),
+        Column("n", Integer, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    Table(
+        "selection_pair",
+        metadata,
+        Column("selection_id", ROW_ID, ForeignKey("selection.id"), primary_key=True),
+        Column("place", Integer, primary_key=True),
+        Column("user_id", Text, nullable=False),
+        Column("item_id", Text, nullable=False),
+    )
+    Table(
+        "selection_deletion",
+        metadata,
+        Column("selection_id", ROW_ID, ForeignKey("selection.id"), primary_key=True),
+        Column("at", Float, nullable=False),
+        Column("annotator", Text, nullable=False),
+    )
+    metadata.create_all(connection)
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     m001_decisions,
     m002_judgments,
@@ -280,6 +314,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     m004_reasoning,
     m005_audits,
     m006_rubrics,
+    m008_selections,
 ]
 
 

@@ -1,0 +1,115 @@
+"""The rest of the Losses page: the data map, and what a denoiser that trusts the loss would throw away."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import lasso, lossview, maps, pairlist, projecting, selections, state, widgets
+from app.lossview import BY_LABEL, BY_TRUTH, GROUPINGS, Choice
+from app.palette import LABELS
+from core import dynamics, projection
+from core.records import Dataset, Interactions, Label
+
+AXES = ("variability", "confidence")
+
+
+@st.fragment
+def threshold(data: Dataset, run_id: str) -> None:
+    """The distribution, the line on it, and what it drops; moving the line reruns only this."""
+    choice = lossview.choose(data, run_id)
+    seen, drawn = lossview.view(data, choice), lossview.shapes(data, choice)
+    at = lossview.threshold(seen)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        lossview.distribution(choice, seen, drawn, at)
+        thrown_away(data, choice, round((seen.loss[: seen.clicks] > at).mean() * len(data.train)))
+    with right:
+        lossview.effect(seen, at)
+        lossview.operating_curve(seen, drawn.curve, at)
+        lossview.over_time(data, choice)
+    lossview.doubtful(data, seen, at)
+    state.show_flashes()
+
+
+def thrown_away(data: Dataset, choice: Choice, k: int) -> None:
+    """At the same number of dropped clicks, the noise that each score catches beside the hard positives that go with it."""
+    losses = state.losses(choice.run)
+    truth = data.train.truth is not None
+    group = lossview.view(data, Choice(choice.run, "mean", 0, BY_TRUTH if truth else choice.by)).group
+    hard, noisy = group == Label.HARD_POSITIVE, group == Label.NOISY_POSITIVE
+    k = min(k, len(group))
+    if not k or not hard.any() or not noisy.any():
+        widgets.note("Nothing is dropped, or no hard or no noisy positive is known: there is nothing to compare.")
+        return
+    scores = {name: losses[name] for name in ("mean", "early", "last")}
+    named = {"mean": "loss, averaged", "early": "loss, early", "last": "loss, last epoch"}
+    scores = {named[name]: loss for name, loss in scores.items()} | _doubt(data, losses)
+    rows = dynamics.thrown_away(scores, k, hard, noisy)
+    worst = max(rows, key=lambda row: row["hard"])
+    finding = (
+        f"Dropping {k:,} clicks by “{worst['by']}” throws away {worst['hard'] / worst['all hard']:.0%} of the hard positives "
+        f"for {worst['noisy'] / worst['all noisy']:.0%} of the noise"
+    )
+    source = GROUPINGS[BY_TRUTH] if truth else GROUPINGS[BY_LABEL]
+    about = f"n = {len(group):,} clicks, {hard.sum():,} hard and {noisy.sum():,} noisy by {source}; dotted: dropped at random"
+    widgets.chart("thrown_away", finding, maps.thrown_away(rows, k / len(group)), pd.DataFrame(rows), about)
+
+
+def _doubt(data: Dataset, losses: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The doubt of the newest candidates for the recorded clicks; those that are no candidates come after, by their loss."""
+    found = state.candidates(data)
+    if found is None:
+        return {}
+    clicks = Interactions(losses["user"], losses["item"])
+    place = dynamics.place_of(clicks, found.user, found.item, data.n_items)
+    behind = losses["mean"] - losses["mean"].max()
+    return {"doubt, then loss": np.where(place >= 0, found.doubt[place], behind)}
+
+
+@st.fragment
+def data_map(data: Dataset, run_id: str) -> None:
+    """Every click by how sure the model was of it and how much that changed; draw around clicks to act on them."""
+    by = st.session_state.get("by") or BY_LABEL  # as the distribution is grouped
+    choice = Choice(run_id, "mean", 0, by)
+    seen, losses = lossview.view(data, choice), state.losses(run_id)
+    points = np.column_stack([np.sqrt(losses["variance"]), np.exp(-losses["mean"])])
+    chosen = lasso.chosen(points, lasso.outlines("data_map", run_id))
+    at = projection.drawn(len(points), maps.DRAWN, seen.group > 0)
+    finding = _finding(points, seen.group)
+    of = f"{len(at):,} of " if len(at) < len(points) else ""
+    about = f"{of}n = {len(points):,} clicks, grouped by {GROUPINGS[by]}; draw a lasso or a box to select"
+    axes = ("Variability: standard deviation of the loss over epochs", "Confidence: exp(−averaged loss)")
+    left, right = st.columns([7, 4], gap="medium")
+    with left:
+        figure = maps.plane(points, at, chosen, codes=seen.group, axes=axes, height=520)
+        table = pd.DataFrame(points[at[:1000]], columns=list(AXES))
+        table = table.assign(label=[LABELS[Label(code)].word for code in seen.group[at[:1000]]])
+        lasso.chart("data_map", run_id, finding, figure, table, about)
+    with right, st.container(border=True, key="data_map_selected"):
+        if not chosen.any():
+            st.markdown("**Nothing is selected**")
+            st.markdown(
+                ":gray[Draw around some clicks: those at the bottom were never learnt, those on the right came and went.]"
+            )
+            selections.undo(data, "data_map")
+        else:
+            pairs = seen.pairs.where(chosen)
+            st.markdown(f"**{len(pairs):,} training clicks are selected**, {chosen.mean():.1%} of all")
+            named = {int(label): f"{look.sign} {look.word}" for label, look in LABELS.items()}
+            projecting.composition(seen.group, chosen, named, "label")
+            selections.act(data, pairs, "data_map", "data map")
+    if chosen.any():
+        few = pairs.where(slice(pairlist.LIMIT))
+        with st.expander(f"The first {len(few):,} of them", icon=":material/list:"):
+            pairlist.show(data, few, "data_map_pairs", "data map", {"label": seen.group[chosen][: len(few)]})
+    state.show_flashes()
+
+
+def _finding(points: np.ndarray, group: np.ndarray) -> str:
+    """Where hard and noisy positives lie, in medians."""
+    middle = {code: np.median(points[group == code], axis=0) for code in dynamics.groups(group)}
+    if not {Label.HARD_POSITIVE, Label.NOISY_POSITIVE} <= middle.keys():
+        return "Which clicks the model learns, and how steadily"
+    hard, noisy = middle[Label.HARD_POSITIVE], middle[Label.NOISY_POSITIVE]
+    told = [f"{name} {h:.2f} for hard, {n:.2f} for noisy positives" for name, h, n in zip(AXES, hard, noisy, strict=True)]
+    return f"Medians: {'; '.join(reversed(told))}"

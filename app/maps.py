@@ -1,0 +1,119 @@
+"""Points on a plane as plotly figures: WebGL, a sample where there are many. Pure functions like those of app.charts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from app.charts import _figure
+from app.palette import GREY, LABELS, SOURCES
+from core.records import Label, Source
+
+DRAWN = 20_000
+"""Points that a browser gets at most."""
+
+SCALE = [[0, "#B9A9EE"], [0.5, "#7A5FD6"], [1, "#3A1E93"]]
+SOURCE_LOOKS = {
+    Source.NONE: ("#7B8494", "circle"),
+    Source.MODEL: ("#7B8494", "square"),
+    Source.SIMULATED: ("#009E73", "triangle-up"),
+    Source.BUILTIN: ("#0072B2", "diamond"),
+    Source.LLM: ("#7A5FD6", "star"),
+    Source.HUMAN: ("#CC79A7", "x"),
+}
+ORDER = (0, 6, 5, 4, 3, 1, 2)
+"""Labels from the back to the front: the common ones must not hide the rare ones."""
+
+
+def plane(
+    points: np.ndarray,
+    at: np.ndarray,
+    chosen: np.ndarray,
+    *,
+    codes: np.ndarray | None = None,
+    by: str = "label",
+    values: np.ndarray | None = None,
+    title: str = "",
+    axes: tuple[str, str] | None = None,
+    height: int = 560,
+) -> go.Figure:
+    """Rows `at` of all points (n, 2), by their codes (Label or Source, `by`) or by a value each; `chosen` (n,) stand out.
+
+    Numbers in the legend count all rows, not only those that are drawn.
+    """
+    figure = _figure(*(axes or ("", "")), height)
+    looks: Mapping[int, tuple[str, str, str]] = _looks(by)
+    if values is not None:
+        marker = {"color": values[at], "colorscale": SCALE, "showscale": True, "colorbar": {"title": title, "thickness": 12}}
+        _add(figure, points, at, chosen, "", marker, size=5)
+    elif codes is not None:
+        counts = np.bincount(codes, minlength=max(looks) + 1)
+        picked = np.bincount(codes[chosen], minlength=max(looks) + 1)
+        for code in (code for code in (ORDER if by == "label" else sorted(looks)) if counts[code]):
+            word, colour, symbol = looks[code]
+            of = f"{picked[code]:,} of " if chosen.any() else ""
+            rows = at[codes[at] == code]
+            common = counts[code] > 0.5 * len(codes)
+            _add(
+                figure,
+                points,
+                rows,
+                chosen,
+                f"{word} ({of}{counts[code]:,})",
+                {"color": colour, "symbol": symbol},
+                4 if common else 7,
+            )
+    if axes is None:
+        low, high = points.min(axis=0), points.max(axis=0)
+        pad = 0.03 * (high - low) + 1e-6
+        figure.update_xaxes(range=[low[0] - pad[0], high[0] + pad[0]])
+        figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]], rangemode="normal")
+        for axis in (figure.update_xaxes, figure.update_yaxes):
+            axis(showticklabels=False, showgrid=False, zeroline=False)
+    return figure
+
+
+def _looks(by: str) -> dict[int, tuple[str, str, str]]:
+    """{code: (word, colour, plotly symbol)}."""
+    if by == "label":
+        return {int(label): (f"{look.sign} {look.word}", look.colour, look.marker) for label, look in LABELS.items()}
+    return {int(source): (SOURCES[source], *SOURCE_LOOKS[source]) for source in Source}
+
+
+def _add(
+    figure: go.Figure, points: np.ndarray, rows: np.ndarray, chosen: np.ndarray, name: str, marker: dict[str, Any], size: int
+) -> None:
+    picked = np.flatnonzero(chosen[rows]) if chosen.any() else None
+    figure.add_scattergl(
+        x=points[rows, 0],
+        y=points[rows, 1],
+        mode="markers",
+        name=name,
+        showlegend=bool(name),
+        marker=marker | {"size": size, "opacity": 0.75},
+        selectedpoints=picked,
+        unselected={"marker": {"opacity": 0.12}},
+        hoverinfo="skip",
+    )
+
+
+def thrown_away(rows: list[dict[str, Any]], random: float) -> go.Figure:
+    """By each score: the share of the noise that it catches, and of the hard positives that go with it; `random` by chance."""
+    figure = _figure("Share of the group that is dropped", "", 90 + 62 * len(rows), barmode="group")
+    for label, column in ((Label.HARD_POSITIVE, "hard"), (Label.NOISY_POSITIVE, "noisy")):
+        look = LABELS[label]
+        text = [f"{look.sign} {row[column]:,} of {row[f'all {column}']:,}" for row in rows]
+        share = [row[column] / max(row[f"all {column}"], 1) for row in rows]
+        figure.add_bar(
+            y=[row["by"] for row in rows],
+            x=share,
+            orientation="h",
+            name=f"{look.sign} {look.word}",
+            text=text,
+            textposition="auto",
+            marker={"color": look.colour},
+        )
+    figure.add_vline(random, line={"color": GREY, "width": 1.5, "dash": "dot"})
+    figure.update_yaxes(autorange="reversed")
+    return figure.update_xaxes(tickformat=".0%", rangemode="tozero")

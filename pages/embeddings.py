@@ -1,0 +1,17 @@
+"""Embeddings: the vectors of a training on a plane; draw around points, see what they are, act on them."""
+
+import streamlit as st
+
+from app import loop, projecting, selections, widgets
+
+widgets.title("Embeddings", "The model's vectors on a plane: who and what it takes for alike. Draw around points to act on them.")
+data = widgets.need_dataset()
+widgets.need_training(data)
+
+with st.expander("Compute a map", icon=":material/tune:", expanded=not projecting.any_map(data)):
+    projecting.form(data)
+run = projecting.choose(data)
+if run:
+    projecting.explore(data, run)
+selections.saved(data, "map")
+loop.show_next("embeddings", data)
