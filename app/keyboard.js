@@ -40,12 +40,12 @@ class Review {
     this.seq = 0;
     this.root = element("div", { class: "review" });
     this.onKey = (event) => this.key(event);
-    document.addEventListener("keydown", this.onKey);
+    document.addEventListener("keydown", this.onKey, true); // before a closed select box takes the key for a search
     this.timer = setInterval(() => this.flush(), 500);
   }
 
   close() {
-    document.removeEventListener("keydown", this.onKey);
+    document.removeEventListener("keydown", this.onKey, true);
     clearInterval(this.timer);
   }
 
@@ -181,8 +181,11 @@ class Review {
   key(event) {
     if (!this.root.isConnected) return this.close();
     const target = event.composedPath()[0];
-    if (target.matches?.("input, textarea, select, [contenteditable=true]")) {
-      if (target.classList.contains("comment") && ["Enter", "Escape"].includes(event.key)) target.blur();
+    const closed = target.matches?.("[role=combobox][aria-expanded=false]");
+    if (!closed && target.matches?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable=true]")) {
+      const own = target.classList.contains("comment");
+      if (own && ["Enter", "Escape"].includes(event.key)) target.blur();
+      else if (!own && event.key === "Enter" && target.matches("input")) setTimeout(() => target.blur()); // after its own use of it
       return;
     }
     const letter = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -196,6 +199,7 @@ class Review {
     else return;
     event.preventDefault();
     event.stopPropagation();
+    if (closed) target.blur();
     this.draw();
   }
 
@@ -213,7 +217,7 @@ class Review {
     if (item && !hides) this.shown.add(this.focus);
     this.drawn = this.focus;
     const parts = item ? this.pair(now, item, hides) : [element("div", { class: "done" }, now.left ? "Waiting for more pairs …" : "Every pair of this session is decided.")];
-    this.root.replaceChildren(...parts, this.bar(now, item, typing ? note : null), this.status(now), ...(this.help ? [this.sheet()] : []));
+    this.root.replaceChildren(...parts, this.bar(now, item, typing ? note : null), ...(this.help ? [this.sheet()] : []));
     if (typing) note.focus();
   }
 
@@ -273,7 +277,10 @@ class Review {
     }, element("kbd", {}, String(at + FIRST_REASON)), words));
     const box = note || element("input", { class: "comment", maxlength: "500", placeholder: "Comment, kept with the answer that follows", "aria-label": "Comment", disabled: off || !item, oninput: (event) => this.draft({ note: event.target.value }) });
     if (!note) box.value = text || item?.note || "";
-    return element("div", { class: "bar" }, element("div", { class: "row" }, ...all), element("div", { class: "row" }, ...reasons, box));
+    const comment = all.findIndex((one) => one.classList.contains("note"));
+    const [noting] = all.splice(comment, 1);
+    return element("div", { class: "bar" }, element("div", { class: "row" }, ...all.slice(0, 3), noting, box),
+      element("div", { class: "row" }, ...reasons, ...all.slice(3)), this.status(now));
   }
 
   status(now) {
@@ -285,7 +292,9 @@ class Review {
   sheet() {
     const rows = Object.entries(KEYS).map(([key, [what, words]]) => [SIGNS[key] || key.toUpperCase(), words, MEANS[what]]);
     this.data.reasons.forEach(([, words], at) => rows.push([String(at + FIRST_REASON), "Reason", words]));
-    return element("div", { class: "sheet", role: "region", "aria-label": "Keys" }, element("h3", {}, "Keys"),
+    const { left, width } = this.root.getBoundingClientRect();
+    const style = `left: ${left + width / 2}px; width: ${Math.min(width, 720)}px`;
+    return element("div", { class: "sheet", role: "region", "aria-label": "Keys", style }, element("h3", {}, "Keys"),
       element("div", { class: "keys" }, ...rows.map(([key, words, means]) => element("div", {}, element("kbd", {}, key), element("span", {}, words, element("small", {}, means))))),
       element("p", { class: "grey" }, "Keys are off while you type. Shift + Z and Y do again, Ctrl + Z undoes, ? or Esc closes this."));
   }

@@ -239,9 +239,9 @@ def clicked(data: Dataset, codes: np.ndarray) -> np.ndarray:
 def _said(data: Dataset, codes: np.ndarray) -> dict[int, list[Decision]]:
     """What people say now about these pairs, oldest first."""
     rows = state.standing(data)
-    user, item = rows["user_id"], rows["item_id"]
     wanted = set(queues.ids_of(data, codes))
-    rows = rows[[pair in wanted for pair in zip(user, item, strict=True)]]
+    kept = [pair in wanted for pair in zip(rows["user_id"], rows["item_id"], strict=True)]
+    rows = rows[np.array(kept, bool)]
     found: dict[int, list[Any]] = {}
     for code, row in zip(queues.codes_of(data, rows).tolist(), rows.itertuples(), strict=True):
         found.setdefault(code, []).append(row)

@@ -51,10 +51,10 @@ def session(data: Dataset) -> Session:
     since = st.session_state.setdefault(_STARTED, {}).setdefault(data.name, time.time())
     size = int(st.session_state[SIZE])
     left = _codes(data, order, learned, blind, standing, mine)
+    left = left[: max(size - int((mine["at"] >= since).sum()), 0)]
     skipped = np.array(st.session_state.get(_SKIPPED, {}).get(data.name, []), np.int64)
     last = skipped[np.isin(skipped, left)]
     left = np.concatenate([left[~np.isin(left, last)], last])
-    left = left[: max(size - int((mine["at"] >= since).sum()), 0)]
     return Session(order, blind, left, mine, since, size, learned)
 
 

@@ -53,6 +53,11 @@ def _save(dataset: str) -> None:
 @st.fragment
 def work(data: Dataset) -> None:
     """The queue itself; keys run nothing else of the page."""
+    with widgets.caught():
+        _work(data)
+
+
+def _work(data: Dataset) -> None:
     if keyboard.take(data):
         st.rerun()
     state.show_flashes()
