@@ -48,11 +48,16 @@ def _draw(data: Dataset, raters: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         judge, model = st.selectbox("Whose answers", list(choices), format_func=choices.__getitem__, key="audit_rater")
         size = st.number_input("Pairs", LEAST_SIZE, 5000, SIZE, key="audit_size", width=130)
+    draw_button(data, size, judge=judge, model=model)
+
+
+def draw_button(data: Dataset, size: int, **rater: str) -> None:
+    """The button that draws a sample of a rater's pairs, of the first of all raters when none is named."""
     primary = "secondary" if len(state.audit_samples(data)) else "primary"
     ready = bool(state.annotator())
     if st.button("Draw a sample", key="audit_draw_sample", type=primary, icon=":material/casino:", disabled=not ready):
         with widgets.caught():
-            drawn = state.store().draw(data, size=size, annotator=state.annotator(), judge=judge, model=model)
+            drawn = state.store().draw(data, size=size, annotator=state.annotator(), **rater)
             state.flash(f"Sample {drawn} is drawn.", ":material/casino:")
             st.session_state["audit_sample"] = drawn
             st.rerun()

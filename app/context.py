@@ -1,5 +1,7 @@
 """The context bar: which dataset, which training, and who is deciding. Everything below the sidebar refers to it."""
 
+from urllib.parse import unquote
+
 import streamlit as st
 
 from app import state, widgets, words
@@ -22,7 +24,8 @@ def choose() -> None:
             key=state.RUN,
             help="The finished training that Losses, Pair and Judge look at; the newest is first.",
         )
-    st.session_state.setdefault(state.ANNOTATOR, login_name())
+    named = st.context.cookies.get(state.NAME_COOKIE)
+    st.session_state.setdefault(state.ANNOTATOR, unquote(named) if isinstance(named, str) else login_name())
     st.text_input(
         "Your name",
         key=state.ANNOTATOR,

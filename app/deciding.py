@@ -9,6 +9,7 @@ from app import pairview, state, widgets, words
 from app.pairview import Pair
 from app.palette import ANSWERS, LABELS, answer_label
 from core.errors import WinnowError
+from core.queue import SECOND_LOOK, SETTLED
 from core.records import Dataset, Decision
 
 NOTE, REASON, BLIND, _NOTE_PAIR = "note", "reason", "blind", "note_pair"
@@ -19,12 +20,40 @@ REASONS = {
     "other-person": "for somebody else, a gift",
     "one-off": "a one-off",
     "bad-data": "the data are wrong",
+    SECOND_LOOK: "flagged for a second look",
+    SETTLED: "settles what others differ about",
 }
+CHOSEN = [code for code in REASONS if code not in (SECOND_LOOK, SETTLED)]
+"""Reasons that a person chooses; the others follow from what they do."""
 SHORTCUTS = {"yes": "1", "no": "2", "unsure": "3"}
 
 
-def bar(data: Dataset, pair: Pair) -> bool:
-    """The decision buttons; returns whether the judge's answer must stay hidden (blind, and not decided yet)."""
+def is_blind() -> bool:
+    """Whether what judges and others said is hidden from who has not decided yet."""
+    return bool(st.session_state.get(BLIND))
+
+
+def blind_toggle() -> bool:
+    return st.toggle(
+        "Blind",
+        key=BLIND,
+        persist_state="session",
+        help="Hide what the judge and others said until you have decided, so that it cannot lead you.",
+    )
+
+
+def hidden(data: Dataset, pair: Pair) -> bool:
+    """Whether the judge's answer about this pair must stay hidden: blind, and not decided yet."""
+    return is_blind() and state.annotator() not in _standing(data, pair)
+
+
+def settling(reason: str, note: str) -> tuple[str, str]:
+    """Reason code and note of a decision that settles what others differ about; a chosen reason goes into the note."""
+    return SETTLED, ". ".join(filter(None, (REASONS[reason] if reason else "", note)))
+
+
+def bar(data: Dataset, pair: Pair) -> None:
+    """The decision buttons."""
     rows = state.store().decisions(data.name, pair.user_id, pair.item_id)
     said = _standing(data, pair)
     mine = said.get(state.annotator())
@@ -35,26 +64,21 @@ def bar(data: Dataset, pair: Pair) -> bool:
         if pair.held_out:
             widgets.note("This pair is held out for evaluation: a decision is kept, but labels never come from such pairs.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            blind = st.toggle(
-                "Blind",
-                key=BLIND,
-                persist_state="session",
-                help="Hide the judge's answer until you have decided, so that it cannot lead you.",
-            )
+            blind = blind_toggle()
             for relevant in ANSWERS:
-                _button(data, pair, relevant, mine, rows, blind)
+                settles = not mine and not blind and len({row.relevant for row in said.values()}) > 1
+                _button(data, pair, relevant, mine, rows, not blind or mine is not None, settles)
             if mine:
-                undo = (data.name, mine.batch, state.annotator())
+                back = (data.name, mine.batch, state.annotator())
                 with st.container(key="undo", width="content"):
-                    st.button("Undo", key=f"undo:{mine.id}", icon=":material/undo:", on_click=_undo, args=undo, shortcut="Z")
+                    st.button("Undo", key=f"undo:{mine.id}", icon=":material/undo:", on_click=undo, args=back, shortcut="Z")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.selectbox("Reason", list(REASONS), format_func=lambda code: REASONS[code], key=REASON, width=240)
+            st.selectbox("Reason", CHOSEN, format_func=lambda code: REASONS[code], key=REASON, width=240)
             st.text_input("Note", key=NOTE, max_chars=500, placeholder="kept with the decision, before you press a button")
-        _say(mine, said)
-    return blind and mine is None
+        _say(mine, {} if blind and not mine else said)
 
 
-def _button(data: Dataset, pair: Pair, relevant: str, mine: Any, rows: list[Decision], blind: bool) -> None:
+def _button(data: Dataset, pair: Pair, relevant: str, mine: Any, rows: list[Decision], saw_judge: bool, settles: bool) -> None:
     look = LABELS[answer_label(relevant, pair.observed)]
     verb = {"yes": "Relevant", "no": "Not relevant", "unsure": "Can't tell"}[relevant]
     given = mine is not None and mine.relevant == relevant
@@ -69,22 +93,35 @@ def _button(data: Dataset, pair: Pair, relevant: str, mine: Any, rows: list[Deci
             shortcut=SHORTCUTS[relevant],
             disabled=not state.annotator(),
             on_click=_decide,
-            args=(data.name, pair, relevant, seen, not blind or mine is not None),
+            args=(data.name, pair, relevant, seen, saw_judge, settles),
         )
 
 
 def _say(mine: Any, said: dict[str, Any]) -> None:
     if not state.annotator():
         st.warning("Enter your name in the sidebar: every decision carries the name of who took it.", icon=":material/person:")
-    different = [row for row in said.values() if mine and row.relevant != mine.relevant]
     if mine:
         st.caption(f"You said {ANSWERS[mine.relevant]} on {words.when(mine.at)}.")
-    for row in different:
-        text = f"{row.annotator} says {ANSWERS[row.relevant]}, you say {ANSWERS[mine.relevant]}; the newer decision counts."
-        st.warning(widgets.plain(text), icon=":material/group:")
+    if len({row.relevant for row in said.values()}) < 2:
+        return
+    newest = list(said.values())[-1]
+    if newest.reason == SETTLED:
+        text = f"People differed about this pair; {newest.annotator} settled it: {ANSWERS[newest.relevant]}."
+        st.info(widgets.plain(text), icon=":material/gavel:")
+        return
+    if mine:
+        for row in said.values():
+            if row.relevant != mine.relevant:
+                text = (
+                    f"{row.annotator} says {ANSWERS[row.relevant]}, you say {ANSWERS[mine.relevant]}; the newer decision counts."
+                )
+                st.warning(widgets.plain(text), icon=":material/group:")
+    else:
+        differing = ", ".join(f"{row.annotator} says {ANSWERS[row.relevant]}" for row in said.values())
+        st.warning(widgets.plain(f"{differing}. You are none of them: your decision settles it."), icon=":material/gavel:")
 
 
-def _decide(dataset: str, pair: Pair, relevant: str, seen: int, saw_judge: bool) -> None:
+def _decide(dataset: str, pair: Pair, relevant: str, seen: int, saw_judge: bool, settles: bool) -> None:
     """Write a decision, unless something was written about the pair since it was shown (second click, other tab)."""
     rows = state.store().decisions(dataset, pair.user_id, pair.item_id)
     if rows and rows[-1].id != seen:
@@ -96,6 +133,8 @@ def _decide(dataset: str, pair: Pair, relevant: str, seen: int, saw_judge: bool)
         return
     try:
         note, reason = st.session_state.get(NOTE, ""), st.session_state.get(REASON, "")
+        if settles:
+            reason, note = settling(reason, note)
         who = state.annotator()
         pairs = [(pair.user_id, pair.item_id)]
         state.store().decide(dataset, pairs, relevant, annotator=who, note=note, reason=reason, saw_judge=saw_judge)
@@ -106,7 +145,8 @@ def _decide(dataset: str, pair: Pair, relevant: str, seen: int, saw_judge: bool)
     state.flash(f"Saved: {ANSWERS[relevant]}.")
 
 
-def _undo(dataset: str, batch: str, annotator: str) -> None:
+def undo(dataset: str, batch: str | None, annotator: str) -> None:
+    """Take an action back, the newest one when none is named, and say so."""
     try:
         taken = state.store().undo(dataset, annotator=annotator, batch=batch)
     except WinnowError as error:
@@ -124,7 +164,9 @@ def _standing(data: Dataset, pair: Pair) -> dict[str, Any]:
 
 
 def timeline(data: Dataset, pair: Pair) -> None:
-    """Everything that was said about the pair, the newest first."""
+    """Everything that was said about the pair, the newest first; nothing while that must stay hidden."""
+    if hidden(data, pair):
+        return
     rows = state.store().decisions(data.name, pair.user_id, pair.item_id)
     answers = state.store().judgments(data.name, pair.user_id, pair.item_id, texts=False)
     by_id = {row.id: row for row in rows}

@@ -27,6 +27,7 @@ PAGES: dict[str, Entry] = {
     "embeddings": Entry("Embeddings", ":material/scatter_plot:", "Model"),
     "method": Entry("Method", ":material/function:", "Model"),
     "board": Entry("Judge", ":material/gavel:", "Audit"),
+    "review": Entry("Review", ":material/rate_review:", "Audit"),
     "compare": Entry("Compare", ":material/difference:", "Audit"),
 }
 

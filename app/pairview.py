@@ -19,6 +19,7 @@ WHERE = {
     "": "not observed",
 }
 
+VIEW_WORDS = {"user": "The user's taste against the item", "item": "The items chosen before against this one"}
 LESS = "candidate clicks with less of it"
 
 
@@ -79,8 +80,8 @@ def label_of(labels: LabelSet, pair: Pair) -> tuple[int, int]:
     return (int(labels.label[at[0]]), int(labels.source[at[0]])) if len(at) else (int(Label.CLEAN), 0)
 
 
-def header(data: Dataset, pair: Pair) -> None:
-    """Who and what, how it is labelled now, and previous and next."""
+def header(data: Dataset, pair: Pair, *, hidden: bool) -> None:
+    """Who and what, how it is labelled now unless that must stay `hidden`, and previous and next."""
     name, at, n, before, after = pairlist.neighbours(data, pair.user, pair.item)
     with st.container(horizontal=True, vertical_alignment="center", key="pair_header"):
         with st.container(key="name_pair", width="stretch"):
@@ -92,14 +93,14 @@ def header(data: Dataset, pair: Pair) -> None:
             if at and st.button(text, key=key, icon=icon, disabled=target is None) and target:
                 navigation.go("pair", user=target[0], item=target[1])
     with st.container(horizontal=True, vertical_alignment="center"):
-        if pair.observed or label_of(state.labels(data), pair)[1]:
+        if not hidden and (pair.observed or label_of(state.labels(data), pair)[1]):
             widgets.label_badge(*label_of(state.labels(data), pair))
         st.badge(WHERE[pair.where], color="gray")
         widgets.legend()
 
 
-def user_card(data: Dataset, pair: Pair) -> None:
-    """What is known about the user, and the other clicks in training."""
+def user_card(data: Dataset, pair: Pair, *, hidden: bool) -> None:
+    """What is known about the user, and the other clicks in training, with their labels unless those must stay `hidden`."""
     mine = data.train.user == pair.user
     others = data.train.where(mine & (data.train.item != pair.item))
     with st.container(border=True, height="stretch", key="user_card"):
@@ -109,8 +110,9 @@ def user_card(data: Dataset, pair: Pair) -> None:
         st.caption(f"{len(others):,} other training clicks" + (", the newest first" if others.time is not None else ""))
         if others.time is not None:
             others = others.where(np.argsort(-others.time, kind="stable"))
-        codes = state.codes_now(data, others)
-        table = pd.DataFrame({"title": data.item_title[others.item], "label": [LABELS[Label(code)].word for code in codes]})
+        table = pd.DataFrame({"title": data.item_title[others.item]})
+        if not hidden:
+            table["label"] = [LABELS[Label(code)].word for code in state.codes_now(data, others)]
         if others.rating is not None:
             table["rating"] = others.rating
         table["category"] = data.item_category[others.item]
@@ -166,7 +168,7 @@ def views(data: Dataset, pair: Pair) -> None:
 
 def _view(view: str, row: pd.Series | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("**The user's taste against the item**" if view == "user" else "**The items chosen before against this one**")
+        st.markdown(f"**{VIEW_WORDS[view]}**")
         widgets.rating_badge(None if row is None else row["rating"])
     if row is None:
         return

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from app import state, widgets, words
+from app.pairview import VIEW_WORDS
 from core import prompts
 from core.errors import WinnowError
 from core.judges import JUDGES
@@ -14,7 +15,6 @@ from core.settings import JudgeSettings
 
 LISTED = 500
 """Candidates that can be chosen here, the most doubtful first."""
-VIEW_WORDS = {"user": "The user's taste against the item", "item": "The items chosen before against this one"}
 PROFILE_WORDS = {MADE: "made from the data", WRITTEN: "written by the model"}
 NOTE, VERSION, PLACE, COMPARED = "rubric_note", "asked_rubric", "asked_pair", "rubric_compared"
 _SHOWN = "rubric_shown"  # (dataset, rubric) that the editor was filled with

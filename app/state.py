@@ -35,6 +35,9 @@ from core.store import Store, audits
 DATASET, RUN, ANNOTATOR = "ctx_dataset", "ctx_run", "annotator"
 """Session keys of the context bar's widgets."""
 
+NAME_COOKIE = "winnow_annotator"
+"""The browser's cookie with the name of who decided last (app/keyboard.js), so that a reload does not forget it."""
+
 OPENED = "opened_dataset"  # a dataset to show from the next rerun on
 WATCHED = "watched_run"  # the run that Train shows
 PAIRS = "pair_list"  # (where it comes from, fingerprint of the dataset, positions): what previous and next on Pair walk through

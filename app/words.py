@@ -11,9 +11,16 @@ from core.runs import Run
 
 def when(at: float) -> str:
     """A moment [Unix s] as the reader's clock shows it."""
-    zone = st.context.timezone
-    moment = datetime.fromtimestamp(at, ZoneInfo(zone) if zone else None)
-    return f"{moment:%d %b %Y, %H:%M}"
+    return f"{datetime.fromtimestamp(at, _zone()):%d %b %Y, %H:%M}"
+
+
+def midnight() -> float:
+    """When today began on the reader's clock [Unix s]."""
+    return datetime.now(_zone()).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def _zone() -> ZoneInfo | None:
+    return ZoneInfo(st.context.timezone) if st.context.timezone else None
 
 
 def duration(seconds: float) -> str:

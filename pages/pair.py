@@ -11,17 +11,21 @@ if pair is None:
     loop.show_next("pair", data)
     st.stop()
 
-pairview.header(data, pair)
-hidden = deciding.bar(data, pair)
+hidden = deciding.hidden(data, pair)
+pairview.header(data, pair, hidden=hidden)
+deciding.bar(data, pair)
 
 left, right = st.columns(2, gap="medium")
 with left:
-    pairview.user_card(data, pair)
+    pairview.user_card(data, pair, hidden=hidden)
 with right:
     pairview.item_card(data, pair)
 
 if hidden:
-    widgets.note("Blind: the judge's views, the doubt and the loss are shown once you have decided.", ":material/visibility_off:")
+    widgets.note(
+        "Blind: labels, the judge's views, the doubt, the loss and what others said are shown once you have decided.",
+        ":material/visibility_off:",
+    )
 else:
     pairview.views(data, pair)
     pairview.doubt(data, pair)

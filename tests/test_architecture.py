@@ -10,10 +10,10 @@ from core.artifacts import ROOT
 LAYERS = [
     {"errors", "records", "rng", "losses", "metrics", "untrusted"},
     {"registry", "settings", "http", "graph", "sampling", "splits", "labels", "agreement", "prompts", "artifacts", "migrations"},
-    {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics", "verdict"},
+    {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics", "verdict", "guidelines"},
     {"denoisers"},
     {"semantic", "exchange", "train", "browse", "noise", "assessment", "evidence", "projection"},
-    {"alignment", "doubt"},
+    {"alignment", "doubt", "queue"},
     {"candidates", "judges"},
     {"pipeline", "compare", "doctor"},
     {"jobs", "preview"},

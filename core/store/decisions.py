@@ -33,8 +33,13 @@ class DecisionLog(Database):
         note: str = "",
         reason: str = "",
         saw_judge: bool = True,
+        token: str = "",
     ) -> list[Decision]:
-        """One answer about one or many pairs (raw ids), as one batch that is written whole or not at all."""
+        """One answer about one or many pairs (raw ids), as one batch that is written whole or not at all.
+
+        `token` names the action (40 characters at most) and becomes its batch: sent again under the same one, it is not done
+        again. `undo` and `redo` take one, too.
+        """
         if relevant not in ANSWERS:
             raise SettingsError(f"{relevant!r} is no answer.", f"Choose one of: {', '.join(ANSWERS)}.")
         if not annotator.strip():
@@ -45,26 +50,32 @@ class DecisionLog(Database):
         row |= {"annotator": annotator.strip(), "undoes": None}
         unique = dict.fromkeys((str(user_id), str(item_id)) for user_id, item_id in pairs)
         with self.writing(dataset) as connection:
+            if known := self._of_batch(connection, dataset, token):
+                return known
             rows = [{"user_id": user_id, "item_id": item_id, **row} for user_id, item_id in unique]
-            return self._append(connection, dataset, rows)
+            return self._append(connection, dataset, rows, token)
 
-    def undo(self, dataset: str, *, annotator: str | None = None, batch: str | None = None) -> list[Decision]:
+    def undo(self, dataset: str, *, annotator: str | None = None, batch: str | None = None, token: str = "") -> list[Decision]:
         """Take back the newest standing batch (of this annotator), or the named one; NotFoundError when there is none."""
         table = self._table("decision")
         with self.writing(dataset) as connection:
+            if known := self._of_batch(connection, dataset, token):
+                return known
             standing = self._not_undone(dataset).where(table.c.relevant.is_not(None))
             if annotator is not None and batch is None:
                 standing = standing.where(table.c.annotator == annotator)
             rows = _batch(connection, standing, table, batch)
             if not rows:
                 raise NotFoundError("There is no decision to undo.", "Everything has been undone, or nothing was decided yet.")
-            return self._append(connection, dataset, [_take_back(row, annotator) for row in rows])
+            return self._append(connection, dataset, [_take_back(row, annotator) for row in rows], token)
 
-    def redo(self, dataset: str, *, annotator: str | None = None) -> list[Decision]:
+    def redo(self, dataset: str, *, annotator: str | None = None, token: str = "") -> list[Decision]:
         """Bring back what the newest undo (of this annotator) took, unless something was decided since then."""
         table = self._table("decision")
         target = table.alias()
         with self.writing(dataset) as connection:
+            if known := self._of_batch(connection, dataset, token):
+                return known
             decided = select(func.coalesce(func.max(table.c.id), 0)).where(
                 table.c.dataset == dataset, table.c.relevant.is_not(None)
             )
@@ -75,7 +86,7 @@ class DecisionLog(Database):
             rows = _batch(connection, undone.where(table.c.id > connection.scalar(decided)), table, None)
             if not rows:
                 raise NotFoundError("There is nothing to redo.", "A new decision ends the list of what can be redone.")
-            return self._append(connection, dataset, [_take_back(row, annotator) for row in rows])
+            return self._append(connection, dataset, [_take_back(row, annotator) for row in rows], token)
 
     def add(self, dataset: str, rows: Sequence[Decision], known: Mapping[int, int] | None = None) -> list[Decision]:
         """Append decisions that were made elsewhere, as one new batch; they keep their annotators and times.
@@ -104,6 +115,14 @@ class DecisionLog(Database):
                 statement = statement.where(table.c[name] == value)
         with self.reading() as connection:
             return [Decision(**row) for row in connection.execute(statement).mappings()]
+
+    def newest_by(self, dataset: str, annotator: str, n: int) -> list[Decision]:
+        """The last n rows of an annotator, undo rows too, oldest first."""
+        table = self._table("decision")
+        own = select(*(table.c[name] for name in COLUMNS)).where(table.c.dataset == dataset, table.c.annotator == annotator)
+        with self.reading() as connection:
+            rows = connection.execute(own.order_by(table.c.id.desc()).limit(n)).mappings()
+            return [Decision(**row) for row in rows][::-1]
 
     def standing(self, dataset: str) -> pd.DataFrame:
         """What people say now: each annotator's newest decision about each pair that has not been undone.
@@ -135,6 +154,12 @@ class DecisionLog(Database):
         redone = select(redo.c.id).where(redo.c.undoes == taker.c.id).correlate(taker).exists()
         taken = select(taker.c.id).where(taker.c.undoes == table.c.id, ~redone).correlate(table).exists()
         return select(table).where(table.c.dataset == dataset, ~taken)
+
+    def _of_batch(self, connection: Connection, dataset: str, token: str) -> list[Decision]:
+        """What was written under a token; [] without one."""
+        table = self._table("decision")
+        known = select(*(table.c[name] for name in COLUMNS)).where(table.c.dataset == dataset, table.c.batch == token)
+        return [Decision(**row) for row in connection.execute(known.order_by(table.c.id)).mappings()] if token else []
 
     def _append(
         self, connection: Connection, dataset: str, rows: Sequence[dict[str, Any]], batch: str | None = None

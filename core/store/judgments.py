@@ -155,6 +155,11 @@ class JudgmentLog(Database):
             source = source.join(evidence, evidence.c.key == want.c.key)
         return select(*columns, want.c.at.label("asked_at")).select_from(source)
 
+    def newest_answer(self) -> int:
+        """A number that grows with every answer, about whatever dataset; 0 before the first."""
+        with self.reading() as connection:
+            return connection.scalar(select(func.max(self._table("judgment").c.id))) or 0
+
     def unanswered(self, dataset: str, user_id: str | None = None, item_id: str | None = None) -> pd.DataFrame:
         """What was asked and has no answer: user_id, item_id, view, judge, model, key, asked_at, and the last failure's kind,
         detail, attempt and failed_at (missing where nothing was tried yet). Pairs that the judge answered under another key

@@ -7,13 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from core import datasets
 from core.artifacts import ROOT, Home
+from core.settings import DemoSettings
+from tests.pages.helpers import NAME, TRAIN, carry_out
 
 CHROMIUM = shutil.which("chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -39,13 +44,19 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def address(home: Home, tmp_path: Path) -> Iterator[str]:
     """The app on a free port, with the test's own empty home."""
+    with served(home, tmp_path / "server.log") as url:
+        yield url
+
+
+@contextmanager
+def served(home: Home, log: Path, script: str = "app/main.py") -> Iterator[str]:
+    """A script of Streamlit on a free port; nothing may have gone wrong when it ends."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = tmp_path / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port), "--server.headless", "true"],
+            [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.headless", "true"],
             cwd=ROOT,
             stdout=output,
             stderr=output,
@@ -60,6 +71,29 @@ def address(home: Home, tmp_path: Path) -> Iterator[str]:
         server.wait(timeout=20)
     faults = log.read_text(errors="replace")
     assert "Traceback" not in faults, faults[-4000:]
+
+
+@pytest.fixture(scope="session")
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Judged pairs and a training. Never written to by a test."""
+    home = Home.at(tmp_path_factory.mktemp("filled"))
+
+    def fill() -> None:
+        datasets.import_demo(home, DemoSettings(users=80, items=60, interactions=1500), NAME)
+        carry_out(home, "train", **TRAIN)
+        carry_out(home, "candidates", budget=90, encoder="tfidf")
+        carry_out(home, "judge", encoder="tfidf")
+
+    with ThreadPoolExecutor() as apart:  # from Playwright's event loop, in which no other one may run
+        apart.submit(fill).result()
+    return home
+
+
+@pytest.fixture
+def filled(filled_once: Home, home: Home) -> Home:
+    """The test's own copy of it."""
+    shutil.copytree(filled_once.path, home.path)
+    return home
 
 
 def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:

@@ -1,25 +1,12 @@
 """Windows of 640 CSS pixels: what a text size of 200 % leaves of an ordinary screen."""
 
-import pytest
 from browsing import settled
 from playwright.sync_api import Page, expect
 
-from core import datasets
 from core.artifacts import Home
-from core.settings import DemoSettings
-from tests.pages.helpers import NAME, TRAIN, carry_out
 
 
-@pytest.fixture
-def filled(home: Home) -> None:
-    """Judged pairs and a training."""
-    datasets.import_demo(home, DemoSettings(users=80, items=60, interactions=1500), NAME)
-    carry_out(home, "train", **TRAIN)
-    carry_out(home, "candidates", budget=60, encoder="tfidf")
-    carry_out(home, "judge", encoder="tfidf")
-
-
-def test_rows_of_pairs_can_be_read_and_opened(filled: None, page: Page, address: str) -> None:
+def test_rows_of_pairs_can_be_read_and_opened(filled: Home, page: Page, address: str) -> None:
     page.set_viewport_size({"width": 640, "height": 900})
     for name, key in (("board", "judged"), ("losses", "losses")):
         page.goto(f"{address}/{name}")

@@ -26,6 +26,7 @@ PAGES = {
     "losses": "Losses",
     "method": "Method",
     "board": "Judge",
+    "review": "Review",
     "compare": "Compare",
 }
 

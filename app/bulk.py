@@ -1,0 +1,107 @@
+"""The bulk view of the review queue: a table to choose pairs from, one answer for all of them, taken back as one."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import deciding, keyboard, queues, state, widgets
+from app.palette import ANSWERS, LABELS
+from app.queues import Session
+from core.errors import WinnowError
+from core.records import Dataset, Interactions, Label
+
+SIZE = 50
+_REASON, _NOTE, _SCOPE = "bulk_reason", "bulk_note", "bulk_scope"
+SHARES = ("more doubtful than", "higher loss than")
+"""Columns with a share of the training clicks."""
+CHOSEN, ALL = "the chosen rows", "all that are left"
+
+
+def show(data: Dataset, now: Session) -> None:
+    """The table, a page at a time, and the bar that acts on what is chosen."""
+    if now.over:
+        widgets.note("Every pair of this session is decided.", ":material/check_circle:")
+        _undo_button(data)
+        return
+    bar = st.container(border=True, key="bulk_bar")
+    part = widgets.pages_of(len(now.codes), SIZE, "bulk_page")
+    codes = now.codes[part]
+    # choices are kept by position, so they end with what they were made on
+    key = f"bulk_table:{now.order}:{now.blind}:{part.start}:{state.revision(data.name)}"
+    percent = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
+    table, shown = _table(data, now, codes), dict.fromkeys(SHARES, percent)
+    chosen = st.dataframe(
+        table, hide_index=True, key=key, on_select="rerun", selection_mode="multi-row", height=460, column_config=shown
+    )
+    rows = chosen["selection"]["rows"]
+    with bar:
+        _bar(data, now, queues.ids_of(data, codes[rows]), queues.ids_of(data, now.codes))
+
+
+def _table(data: Dataset, now: Session, codes: np.ndarray) -> pd.DataFrame:
+    known = queues.pile(data)
+    user, item = codes // data.n_items, codes % data.n_items
+    table = pd.DataFrame({"user": data.user_ids[user], "title": data.item_title[item]})
+    table["category"] = [str(text).replace("|", " · ") for text in data.item_category[item]]
+    at = queues.places(data, known, codes)
+    table["clicked"] = keyboard.clicked(data, codes)
+    if now.blind:
+        return table
+    answers = queues.answers_of_judge(data)
+    for view in ("user", "item"):
+        ratings = ({one["view"]: one["rating"] for one in answers.get(int(code), [])} for code in codes)
+        table[f"{view} view"] = [rating.get(view, "") for rating in ratings]
+    table[SHARES[0]] = [known.doubt[place] if place >= 0 else None for place in at]
+    table[SHARES[1]] = [known.loss[place] if place >= 0 else None for place in at]
+    now_labelled = state.codes_now(data, Interactions(user, item))
+    return table.assign(label=[LABELS[Label(code)].word for code in now_labelled])
+
+
+def _bar(data: Dataset, now: Session, chosen: list[tuple[str, str]], left: list[tuple[str, str]]) -> None:
+    counts = {CHOSEN: len(chosen), ALL: len(left)}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        scope = st.segmented_control(
+            "Answer for",
+            [CHOSEN, ALL],
+            default=CHOSEN,
+            required=True,
+            key=_SCOPE,
+            format_func=lambda one: f"{counts[one]:,} · {one}",
+        )
+        st.selectbox("Reason", deciding.CHOSEN, format_func=deciding.REASONS.get, key=_REASON, width=240)
+        st.text_input("Comment", key=_NOTE, max_chars=500, width="stretch")
+    pairs = chosen if scope == CHOSEN else left
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for relevant, word in ANSWERS.items():
+            st.button(
+                f"{word[0].upper()}{word[1:]} · {len(pairs):,}",
+                key=f"bulk_{relevant}",
+                disabled=not pairs or not state.annotator(),
+                on_click=_decide,
+                args=(data.name, pairs, relevant, not now.blind, now.order == "differ"),
+            )
+        _undo_button(data)
+    users = len({user for user, _ in pairs})
+    others = state.standing(data)
+    known = len(set(pairs) & set(zip(others["user_id"], others["item_id"], strict=True)))
+    st.caption(
+        f"{len(pairs):,} pairs of {users:,} users; people have answered about {known:,} of them before. Undo takes the answer "
+        "for all of them back at once."
+    )
+
+
+def _undo_button(data: Dataset) -> None:
+    st.button("Undo", key="bulk_undo", icon=":material/undo:", on_click=deciding.undo, args=(data.name, None, state.annotator()))
+
+
+def _decide(dataset: str, pairs: list[tuple[str, str]], relevant: str, saw_judge: bool, settles: bool) -> None:
+    note, reason = st.session_state[_NOTE], st.session_state[_REASON]
+    if settles:
+        reason, note = deciding.settling(reason, note)
+    try:
+        state.store().decide(dataset, pairs, relevant, annotator=state.annotator(), note=note, reason=reason, saw_judge=saw_judge)
+    except WinnowError as error:
+        state.flash(f"Not saved: {error}", ":material/error:")
+        return
+    st.session_state[_NOTE], st.session_state[_REASON], st.session_state[_SCOPE] = "", "", CHOSEN
+    state.flash(f"Saved: {len(pairs):,} pairs {ANSWERS[relevant]}. Undo takes all of them back.")

@@ -1,0 +1,313 @@
+// The review queue in the browser. What is shown follows from the server's snapshot and the actions that it has not
+// acknowledged yet, so no key waits for the server and none is lost: actions stay in sessionStorage until acknowledged.
+// Text of data, judges and people goes in by textContent alone.
+
+const KEYS = {
+  1: ["yes", "Relevant"], 2: ["no", "Not relevant"], 3: ["unsure", "Can't tell"],
+  s: ["skip", "Skip"], f: ["flag", "Flag"], z: ["undo", "Undo"], y: ["redo", "Redo"], n: ["note", "Comment"],
+  ArrowLeft: ["previous", "Previous"], ArrowRight: ["next", "Next"], b: ["blind", "Blind"], "?": ["help", "Keys"],
+};
+const SIGNS = { ArrowLeft: "←", ArrowRight: "→" };
+const ALSO = { k: "previous", j: "next" };
+const FIRST_REASON = 4; // the key of the first reason
+const MEANS = {
+  yes: "answer and go on", no: "answer and go on", unsure: "answer and go on", skip: "put it at the end of this session",
+  flag: "keep as “can't tell”, to be looked at again", undo: "take your newest action back, also after a reload",
+  redo: "do again what was taken back", note: "write a comment, Enter to come back", previous: "what you decided before (also K)",
+  next: "the next pair, undecided (also J)", blind: "hide or show the judge and others", help: "this list",
+};
+const RESEND_MS = 4000;
+const views = new WeakMap();
+
+const kept = (scope) => { try { return JSON.parse(sessionStorage.getItem(`winnow:${scope}`)) || {}; } catch { return {}; } };
+const keep = (scope, value) => { try { sessionStorage.setItem(`winnow:${scope}`, JSON.stringify(value)); } catch { /* full, or off */ } };
+const random = () => Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+class Review {
+  constructor(parent) {
+    this.parent = parent;
+    this.client = random();
+    this.seq = 0;
+    this.root = element("div", { class: "review" });
+    this.onKey = (event) => this.key(event);
+    document.addEventListener("keydown", this.onKey, true); // before a closed select box takes the key for a search
+    this.timer = setInterval(() => this.flush(), 500);
+  }
+
+  close() {
+    document.removeEventListener("keydown", this.onKey, true);
+    clearInterval(this.timer);
+  }
+
+  receive(data) {
+    if (!this.parent.contains(this.root)) this.parent.append(this.root);
+    if (!this.data || this.data.scope !== data.scope) this.adopt(data.scope);
+    this.data = data;
+    const acknowledged = data.acks[this.client] || 0;
+    this.pending = this.pending.filter((entry) => entry.seq > acknowledged);
+    if (this.flight && acknowledged >= this.flight.seq) this.flight = null;
+    if (data.who) document.cookie = `winnow_annotator=${encodeURIComponent(data.who)}; path=/; max-age=31536000; samesite=lax`;
+    this.draw();
+    this.flush();
+  }
+
+  // What another life of this page has left behind is sent again; tokens tell the server what it has.
+  adopt(scope) {
+    const { pending = [], focus = null, drafts = {}, shown = [] } = kept(scope);
+    Object.assign(this, { focus, drafts, flight: null, shown: new Set(shown) });
+    this.pending = pending.map((entry) => ({ ...entry, seq: ++this.seq }));
+  }
+
+  flush() {
+    if (!this.data || !this.pending.length) return;
+    if (this.flight && Date.now() - this.flight.at < RESEND_MS) return;
+    this.flight = { seq: this.pending.at(-1).seq, at: Date.now() };
+    this.send("log", { scope: this.data.scope, client: this.client, at: this.flight.at, entries: this.pending });
+  }
+
+  log(entry) {
+    const seq = ++this.seq;
+    this.pending.push({ seq, token: `${this.client}-${seq}`, who: this.data.who, ...entry });
+  }
+
+  save() {
+    const { pending, focus, drafts } = this;
+    keep(this.data.scope, { pending, focus, drafts, shown: [...this.shown].slice(-2000) });
+  }
+
+  // The snapshot with the pending actions on top.
+  state() {
+    const { queue, undo, redo, blind, left } = this.data;
+    const now = { queue: [...queue], undo: [...undo], redo: [...redo], blind, left, mine: {} };
+    for (const entry of this.pending) this.step(now, entry);
+    now.path = [...new Set([...now.undo.map((one) => one.id), ...now.queue])].filter((id) => this.data.items[id]);
+    if (!now.path.includes(this.focus)) this.focus = now.queue[0] ?? null;
+    return now;
+  }
+
+  step(now, { do: what, id, token, target, on }) {
+    const without = (wanted) => {
+      const length = now.queue.length;
+      now.queue = now.queue.filter((one) => one !== wanted);
+      now.left -= length - now.queue.length;
+    };
+    if (what === "blind") now.blind = on;
+    else if (what === "skip") {
+      const whole = now.left === now.queue.length;
+      without(id);
+      now.left += 1;
+      if (whole) now.queue.push(id);
+    } else if (what === "undo") {
+      const at = target ? now.undo.findIndex((one) => one.batch === target) : -1;
+      if (at < 0) return;
+      const [one] = now.undo.splice(at, 1);
+      now.redo.push(one);
+      now.mine[one.id] = null;
+      if (one.n === 1 && !now.queue.includes(one.id)) { now.queue.unshift(one.id); now.left += 1; }
+    } else if (what === "redo") {
+      const one = now.redo.pop();
+      if (!one) return;
+      now.undo.push(one);
+      now.mine[one.id] = one.do;
+      without(one.id);
+    } else {
+      without(id);
+      now.undo.push({ batch: token, id, n: 1, do: what });
+      now.redo = [];
+      now.mine[id] = what;
+    }
+  }
+
+  act(what) {
+    if (!this.data || !this.data.who) return;
+    const now = this.state();
+    const id = this.focus;
+    const at = now.queue.indexOf(id);
+    const following = at < 0 ? now.queue[0] : now.queue[at + 1] ?? now.queue[0];
+    const item = this.data.items[id];
+    if (["yes", "no", "unsure", "flag"].includes(what)) {
+      if (!item) return;
+      const { note = "", reason = "" } = this.drafts[id] || {};
+      const saw = this.shown.has(id);
+      this.log({ do: what, id, note, reason, saw, seen: item.seen, settles: item.settles && !(id in now.mine && now.mine[id]) });
+      delete this.drafts[id];
+      this.focus = following === id ? null : following ?? null;
+      this.say(`${what === "flag" ? "Flagged" : this.data.answers[what]}: ${item.title}`);
+    } else if (what === "skip" && item && at >= 0) {
+      this.log({ do: "skip", id });
+      this.focus = following;
+      this.say(`Skipped: ${item.title}`);
+    } else if (what === "undo") {
+      const one = now.undo.at(-1);
+      if (!one) return this.say("There is nothing to undo.");
+      this.log({ do: "undo", target: one.batch });
+      if (this.data.items[one.id]) this.focus = one.id;
+      this.say(one.n > 1 ? `${one.n} decisions of one action are taken back.` : "Taken back.");
+    } else if (what === "redo") {
+      const one = now.redo.at(-1);
+      if (!one) return this.say("There is nothing to redo.");
+      this.log({ do: "redo" });
+      if (this.focus === one.id) this.focus = null;
+      this.say("Done again.");
+    } else if (what === "blind") this.log({ do: "blind", on: !now.blind });
+    else if (what === "previous" || what === "next") {
+      const to = now.path[now.path.indexOf(id) + (what === "next" ? 1 : -1)];
+      if (to !== undefined) this.focus = to;
+    } else if (what === "note") return this.root.querySelector(".comment")?.focus();
+    else if (what === "help") this.help = !this.help;
+    this.save();
+    this.draw();
+    this.flush();
+  }
+
+  say(text) { this.said = text; }
+
+  draft(change) {
+    if (this.focus === null) return;
+    this.drafts[this.focus] = { ...this.drafts[this.focus], ...change };
+    this.save();
+  }
+
+  key(event) {
+    if (!this.root.isConnected) return this.close();
+    const target = event.composedPath()[0];
+    const closed = target.matches?.("[role=combobox][aria-expanded=false]");
+    if (!closed && target.matches?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable=true]")) {
+      const own = target.classList.contains("comment");
+      if (own && ["Enter", "Escape"].includes(event.key)) target.blur();
+      else if (!own && event.key === "Enter" && target.matches("input")) setTimeout(() => target.blur()); // after its own use of it
+      return;
+    }
+    const letter = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (document.querySelector("[role=dialog]") || event.altKey || event.repeat) return;
+    if ((event.ctrlKey || event.metaKey) && letter !== "z") return;
+    const number = Number(letter) - FIRST_REASON;
+    const what = letter === "z" && event.shiftKey ? "redo" : ALSO[letter] ?? KEYS[letter]?.[0];
+    if (this.help && event.key === "Escape") this.help = false;
+    else if (what) this.act(what);
+    else if (this.data?.reasons[number]) this.toggle(this.data.reasons[number][0]);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (closed) target.blur();
+    this.draw();
+  }
+
+  toggle(code) {
+    this.draft({ reason: (this.drafts[this.focus] || {}).reason === code ? "" : code });
+    this.draw();
+  }
+
+  draw() {
+    const now = this.state();
+    const item = this.data.items[this.focus];
+    const typing = this.root.getRootNode().activeElement?.classList.contains("comment") && this.drawn === this.focus;
+    const note = this.root.querySelector(".comment");
+    const hides = now.blind && !now.mine[this.focus] && !item?.mine;
+    if (item && !hides) this.shown.add(this.focus);
+    this.drawn = this.focus;
+    const parts = item ? this.pair(now, item, hides) : [element("div", { class: "done" }, now.left ? "Waiting for more pairs …" : "Every pair of this session is decided.")];
+    this.root.replaceChildren(...parts, this.bar(now, item, typing ? note : null), ...(this.help ? [this.sheet()] : []));
+    if (typing) note.focus();
+  }
+
+  pair(now, item, hides) {
+    const user = this.data.users[item.user];
+    const place = now.queue.indexOf(item.id);
+    const said = now.mine[item.id] === undefined ? item.mine : now.mine[item.id];
+    const history = user.history.filter(([other]) => other !== item.item).slice(0, 40);
+    const own = new Set(item.category.split(" · ").filter(Boolean));
+    const shares = (category) => category.split("|").some((one) => own.has(one));
+    const others = user.clicks - (item.where === "clicked" ? 1 : 0);
+    const head = element("div", { class: "head" },
+      element("span", { class: "place" }, place < 0 ? "decided" : `${place + 1} of ${now.left}`),
+      element("span", { class: "chip" }, item.where),
+      said ? element("span", { class: "chip mine" }, `you: ${said === "flag" ? "flagged" : this.data.answers[said]}`) : null,
+      ...(hides && !item.settles ? [] : item.others.map((one) => element("span", { class: "chip mine" }, `${one.who}: ${one.said}`))),
+      item.settles && !said ? element("span", { class: "chip" }, "your decision settles it") : null,
+      element("a", { class: "open", href: this.address(user.id, item.itemId), target: "_blank" }, "open on Pair ↗"));
+    const left = element("section", { class: "card" }, element("h3", {}, `User ${user.id}`),
+      element("p", { class: "grey" }, [user.about, `${others} other clicks${history.length < others ? `, ${history.length} shown` : ""}`].filter(Boolean).join(" · ")),
+      element("ul", { class: "history", tabindex: "0", "aria-label": "history" }, ...history.map(([, title, category]) =>
+        element("li", { class: shares(category) ? "shared" : "" }, title, element("small", {}, category.replaceAll("|", " · "))))));
+    const right = element("section", { class: "card" }, element("h3", { class: "title" }, item.title),
+      element("p", { class: "category" }, item.category), element("p", {}, item.text || "There is no description of this item."),
+      element("p", { class: "grey" }, `${item.about}. ${history.filter(([, , category]) => shares(category)).length} of the clicks shown share a category with it.`));
+    return [head, element("div", { class: "two" }, left, right), ...this.judge(item, hides)];
+  }
+
+  judge(item, hides) {
+    if (hides) return [element("p", { class: "hidden" }, "Blind: the judge, the doubt and what others said are shown once you have decided.")];
+    const doubt = item.doubt ? [element("p", { class: "grey" }, item.doubt)] : [];
+    if (!item.judge) return [element("p", { class: "grey" }, "No judge has answered about this pair yet."), ...doubt];
+    return [element("div", { class: "two" }, ...item.judge.views.map((view) => element("section", { class: "card view" },
+      element("h4", {}, view.title, element("span", { class: `chip ${view.rating}` }, `${view.sign} ${view.rating}`)), element("p", {}, view.text)))),
+    element("p", { class: "grey" }, `Judged ${item.judge.verdict} by ${item.judge.by}. ${item.doubt}`)];
+  }
+
+  address(user, item) {
+    const url = new URL("pair", document.baseURI);
+    const here = new URLSearchParams(location.search);
+    for (const name of ["dataset", "run"]) if (here.get(name)) url.searchParams.set(name, here.get(name));
+    url.searchParams.set("user", user);
+    url.searchParams.set("item", item);
+    return url.href;
+  }
+
+  bar(now, item, note) {
+    const { reason = "", note: text = "" } = this.drafts[this.focus] || {};
+    const off = !this.data.who;
+    const button = ([key, [what, words]]) => element("button", {
+      class: `act ${what}`, disabled: off, "aria-keyshortcuts": key, title: MEANS[what], "aria-pressed": what === "blind" ? String(now.blind) : null,
+      onclick: (event) => { event.currentTarget.blur(); this.act(what); },
+    }, element("kbd", {}, SIGNS[key] || key.toUpperCase()), words, item?.means[what] && what !== "unsure" ? element("small", {}, item.means[what]) : null);
+    const all = Object.entries(KEYS).map(button);
+    const reasons = this.data.reasons.map(([code, words], at) => element("button", {
+      class: `reason${reason === code ? " on" : ""}`, "aria-pressed": String(reason === code), disabled: off || !item, onclick: (event) => { event.currentTarget.blur(); this.toggle(code); },
+    }, element("kbd", {}, String(at + FIRST_REASON)), words));
+    const box = note || element("input", { class: "comment", maxlength: "500", placeholder: "Comment, kept with the answer that follows", "aria-label": "Comment", disabled: off || !item, oninput: (event) => this.draft({ note: event.target.value }) });
+    if (!note) box.value = text || item?.note || "";
+    const comment = all.findIndex((one) => one.classList.contains("note"));
+    const [noting] = all.splice(comment, 1);
+    return element("div", { class: "bar" }, element("div", { class: "row" }, ...all.slice(0, 3), noting, box),
+      element("div", { class: "row" }, ...reasons, ...all.slice(3)), this.status(now));
+  }
+
+  status(now) {
+    const waiting = this.pending.length ? `${this.pending.length} not saved yet` : "All saved";
+    const text = this.data.who ? [this.said, waiting].filter(Boolean).join(" · ") : "Enter your name in the sidebar first: every decision carries it.";
+    return element("p", { class: "status", role: "status", "data-pending": String(this.pending.length), "data-left": String(now.left) }, text);
+  }
+
+  sheet() {
+    const rows = Object.entries(KEYS).map(([key, [what, words]]) => [SIGNS[key] || key.toUpperCase(), words, MEANS[what]]);
+    this.data.reasons.forEach(([, words], at) => rows.push([String(at + FIRST_REASON), "Reason", words]));
+    const { left, width } = this.root.getBoundingClientRect();
+    const style = `left: ${left + width / 2}px; width: ${Math.min(width, 720)}px`;
+    return element("div", { class: "sheet", role: "region", "aria-label": "Keys", style }, element("h3", {}, "Keys"),
+      element("div", { class: "keys" }, ...rows.map(([key, words, means]) => element("div", {}, element("kbd", {}, key), element("span", {}, words, element("small", {}, means))))),
+      element("p", { class: "grey" }, "Keys are off while you type. Shift + Z and Y do again, Ctrl + Z undoes, ? or Esc closes this."));
+  }
+}
+
+export default function ({ data, parentElement, setStateValue }) {
+  let view = views.get(parentElement);
+  if (!view) views.set(parentElement, (view = new Review(parentElement)));
+  view.send = setStateValue;
+  view.receive(data);
+  return () => setTimeout(() => {
+    if (view.root.isConnected) return;
+    view.close();
+    views.delete(parentElement);
+  });
+}

@@ -1,0 +1,196 @@
+"""The review queue of the one who sits here: which pairs are left, in which order, and how far the session is."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import deciding, state, words
+from core import agreement, browse, candidates, labels, queue
+from core.agreement import Estimate
+from core.labels import PAIR
+from core.queue import ORDERS, Learned, Reviewable
+from core.records import VIEWS, Dataset
+
+ORDER, SIZE, MODE = "review_order", "review_size", "review_mode"
+"""Session keys of the page's widgets."""
+_STARTED = "review_started"  # {dataset: when the session began}
+_SKIPPED = "review_skipped"  # {dataset: pair codes in the order in which they were skipped}
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """What is to be decided now."""
+
+    order: str
+    blind: bool
+    codes: np.ndarray  # int64, the pairs that are left, first first
+    mine: pd.DataFrame  # what I say now (Store.standing), oldest first
+    since: float  # [Unix s]
+    size: int  # pairs of the session
+    learned: Learned | None
+
+    @property
+    def decided(self) -> pd.DataFrame:
+        """My decisions of this session."""
+        return self.mine[self.mine["at"] >= self.since]
+
+    @property
+    def over(self) -> bool:
+        return not len(self.codes)
+
+
+def session(data: Dataset) -> Session:
+    """The session as it is now, by the page's widgets and by what is in the store."""
+    order, blind, who = st.session_state[ORDER], deciding.is_blind(), state.annotator()
+    standing = state.standing(data)
+    mine = standing[standing["annotator"] == who]
+    learned = _learned(data, *_stamp(data), who, not blind) if order == "learned" else None
+    since = st.session_state.setdefault(_STARTED, {}).setdefault(data.name, time.time())
+    size = int(st.session_state[SIZE])
+    left = _codes(data, order, learned, blind, standing, mine)
+    left = left[: max(size - int((mine["at"] >= since).sum()), 0)]
+    skipped = np.array(st.session_state.get(_SKIPPED, {}).get(data.name, []), np.int64)
+    last = skipped[np.isin(skipped, left)]
+    left = np.concatenate([left[~np.isin(left, last)], last])
+    return Session(order, blind, left, mine, since, size, learned)
+
+
+def restart(data: Dataset) -> None:
+    """Begin another session: its count and its skipped pairs are new."""
+    st.session_state.setdefault(_STARTED, {})[data.name] = time.time()
+    st.session_state.get(_SKIPPED, {}).pop(data.name, None)
+
+
+def skip(data: Dataset, code: int) -> None:
+    """Put a pair at the end of this session."""
+    codes = st.session_state.setdefault(_SKIPPED, {}).setdefault(data.name, [])
+    if code in codes:
+        codes.remove(code)
+    codes.append(code)
+
+
+def _codes(
+    data: Dataset, order: str, learned: Learned | None, blind: bool, standing: pd.DataFrame, mine: pd.DataFrame
+) -> np.ndarray:
+    """Pair codes in an order, without those that are done with for me."""
+    known = pile(data)
+    if order == "flagged":  # my own, too, until I say something else
+        return codes_of(data, queue.flagged(standing))
+    if order == "differ":
+        codes = codes_of(data, queue.differing(standing))
+    elif order == "sample":
+        samples = state.audit_samples(data)
+        newest = samples["id"].iloc[0] if len(samples) else -1
+        pairs = state.audit_pairs(data)
+        codes = codes_of(data, pairs[pairs["sample"] == newest])
+    elif learned is not None and learned.probability is not None:
+        codes = known.codes(data.n_items)[queue.by_change(known, learned.probability, ratings=not blind)]
+    else:
+        codes = _ordered(data, *_stamp(data), "doubtful" if order == "learned" else order)
+    return codes[~np.isin(codes, codes_of(data, mine))]
+
+
+def codes_of(data: Dataset, pairs: pd.DataFrame) -> np.ndarray:
+    """Pair codes int64 of raw ids, those that the dataset does not know left out."""
+    user, item = labels.positions(data, pairs)
+    return (user.astype(np.int64) * data.n_items + item)[(user >= 0) & (item >= 0)]
+
+
+def ids_of(data: Dataset, codes: np.ndarray) -> list[tuple[str, str]]:
+    """Raw ids of pair codes."""
+    pairs = zip(data.user_ids[codes // data.n_items], data.item_ids[codes % data.n_items], strict=True)
+    return [(str(user), str(item)) for user, item in pairs]
+
+
+# --- what is known of the pairs, computed anew when judges, candidates or the training change, not with every decision --
+
+
+def _stamp(data: Dataset) -> tuple[int, str | None, str | None]:
+    return state.store().newest_answer(), candidates.newest(state.home(), data.name), state.run_id()
+
+
+def pile(data: Dataset) -> Reviewable:
+    """All pairs that can be reviewed."""
+    return _pile(data, *_stamp(data))
+
+
+@state.per_dataset
+def _pile(data: Dataset, answer: int, found: str | None, run: str | None) -> Reviewable:
+    return queue.gather(data, state.candidates(data), _judgments(data, answer), state.losses(run) if run else None)
+
+
+@state.per_dataset
+def _judgments(data: Dataset, answer: int) -> pd.DataFrame:
+    return state.store().judgments(data.name, texts=False)
+
+
+@state.per_dataset
+def _ordered(data: Dataset, answer: int, found: str | None, run: str | None, order: str) -> np.ndarray:
+    known = _pile(data, answer, found, run)
+    return known.codes(data.n_items)[queue.ordered(known, order)]
+
+
+@state.per_revision
+def _learned(data: Dataset, answer: int, found: str | None, run: str | None, who: str, ratings: bool) -> Learned:
+    known, rows = _pile(data, answer, found, run), state.standing(data)
+    rows = rows[(rows["annotator"] == who) & rows["relevant"].isin(["yes", "no"])]
+    place = places(data, known, codes_of(data, rows))
+    said = (rows["relevant"] == "yes").to_numpy()[np.minimum(*labels.positions(data, rows)) >= 0]
+    return queue.learn(known, place[place >= 0], said[place >= 0], ratings=ratings)
+
+
+def places(data: Dataset, known: Reviewable, codes: np.ndarray) -> np.ndarray:
+    """Where pairs stand in the pile: int64 (n,), -1 where they do not."""
+    own = known.codes(data.n_items)
+    at = np.searchsorted(own, codes)
+    return np.where(np.isin(codes, own), at, -1)
+
+
+def answers_of_judge(data: Dataset) -> dict[int, list[dict[str, str]]]:
+    """{pair code: the answers that count: view, rating, analysis and by whom}."""
+    return _answers(data, state.store().newest_answer())
+
+
+@state.per_dataset
+def _answers(data: Dataset, answer: int) -> dict[int, list[dict[str, str]]]:
+    rows = _judgments(data, answer)
+    rows = rows.assign(rater=np.where(rows["is_llm"], rows["model"], rows["judge"]))
+    rows = rows.merge(browse.ratings(rows)[[*PAIR, "rater"]], on=[*PAIR, "rater"])
+    user, item = labels.positions(data, rows)
+    found: dict[int, dict[str, dict[str, str]]] = {}
+    columns = (rows[name] for name in ("view", "rating", "analysis", "model", "is_llm"))
+    for u, i, view, rating, analysis, model, is_llm in zip(user, item, *columns, strict=True):
+        by = f"language model {model}" if is_llm else model
+        one = {"view": view, "rating": rating, "analysis": analysis, "by": by}
+        found.setdefault(int(u) * data.n_items + int(i), {})[view] = one
+    return {code: [views[view] for view in VIEWS if view in views] for code, views in found.items()}
+
+
+# --- how far it is ----------------------------------------------------------------------------------------------------
+
+
+def progress(now: Session) -> str:
+    """How much is done and left, and how fast it goes."""
+    at = now.mine["at"].to_numpy(float)
+    today, per_hour = int((at >= words.midnight()).sum()), queue.pace(np.sort(at), time.time())
+    parts = [f"**{len(now.codes):,} left** of this session", f"{today:,} decided today"]
+    return " · ".join(parts + ([f"{per_hour:,.0f} an hour"] if per_hour else []))
+
+
+def agreed(data: Dataset, now: Session) -> Estimate:
+    """How often this session's answers are the judge's."""
+    known = pile(data)
+    rows = now.decided[now.decided["relevant"].isin(["yes", "no"])]
+    rows = rows[np.minimum(*labels.positions(data, rows)) >= 0]
+    place = places(data, known, codes_of(data, rows))
+    judge = np.where(place >= 0, queue.relevant(known)[place], np.nan) if len(known) else np.full(len(place), np.nan)
+    hit = (judge == (rows["relevant"] == "yes").to_numpy())[~np.isnan(judge)]
+    return agreement.share(hit, np.ones(len(hit)))
+
+
+def orders(blind: bool) -> list[str]:
+    """The orders that may be chosen; in blind mode those that tell nothing of the judge's answers."""
+    return [name for name, one in ORDERS.items() if not (blind and one.tells)]

@@ -1,0 +1,119 @@
+"""What the Review page is put together from: the choice of the queue, guidelines, progress, and the end of a session."""
+
+import streamlit as st
+
+from app import auditing, bulk, deciding, keyboard, navigation, queues, state, widgets, words
+from app.queues import MODE, ORDER, SIZE, Session
+from core import guidelines
+from core.errors import WinnowError
+from core.queue import ORDERS
+from core.records import Dataset
+
+FOCUS, BULK = "one by one", "in bulk"
+SIZES = (20, 50, 100, 300, 1000)
+_TEXT = "guidelines_text"
+
+
+def choose(data: Dataset) -> None:
+    """Order, size of the session, view, blind mode and the guidelines."""
+    keyboard.apply_blind()
+    blind = deciding.is_blind()
+    names = queues.orders(blind)
+    state.keep_valid(ORDER, names)
+    again = {"on_change": queues.restart, "args": (data,)}
+    with st.container(horizontal=True, vertical_alignment="bottom", key="review_choice"):
+        st.selectbox(
+            "Order", names, format_func=lambda name: ORDERS[name].title, key=ORDER, width=270, persist_state="session", **again
+        )
+        st.selectbox("Pairs in this session", SIZES, index=1, key=SIZE, width=170, persist_state="session", **again)
+        st.segmented_control("View", [FOCUS, BULK], default=FOCUS, required=True, key=MODE, persist_state="session")
+        deciding.blind_toggle()
+        _guidelines(data)
+    st.caption(ORDERS[st.session_state[ORDER]].about)
+
+
+def _guidelines(data: Dataset) -> None:
+    with st.popover("Guidelines", icon=":material/menu_book:", type="tertiary"):
+        text = guidelines.read(state.home(), data.name)
+        widgets.untrusted(text)
+        with st.expander("Edit", icon=":material/edit:"):
+            st.text_area("Text", value=text, key=f"{_TEXT}:{data.name}", height=260, max_chars=guidelines.LONGEST)
+            st.button("Save", key="guidelines_save", icon=":material/save:", on_click=_save, args=(data.name,))
+
+
+def _save(dataset: str) -> None:
+    try:
+        guidelines.write(state.home(), dataset, st.session_state[f"{_TEXT}:{dataset}"])
+    except WinnowError as error:
+        state.flash(f"Not saved: {error}", ":material/error:")
+        return
+    state.flash("The guidelines are saved.")
+
+
+@st.fragment
+def work(data: Dataset) -> None:
+    """The queue itself; keys run nothing else of the page."""
+    with widgets.caught():
+        _work(data)
+
+
+def _work(data: Dataset) -> None:
+    if keyboard.take(data):
+        st.rerun()
+    state.show_flashes()
+    now = queues.session(data)
+    if now.learned is not None:
+        told = now.learned.reason
+        if now.learned.auc is None:
+            told += "; until then the most doubtful come first"
+        else:
+            told += f"; held-out AUC {now.learned.auc:.2f} (cross-validated; .5 is a coin, 1 is you)"
+        st.caption(f"{told[0].upper()}{told[1:]}.")
+    if now.over and not len(now.decided):
+        _nothing(data, now)
+        return
+    done = len(now.decided)
+    st.progress(done / max(done + len(now.codes), 1), text=queues.progress(now))
+    for text in keyboard.notices():
+        st.warning(widgets.plain(text), icon=":material/sync_problem:")
+    if keyboard.notices():
+        st.button("Understood", key="notices_seen", on_click=keyboard.forget_notices)
+    if now.over:
+        _end(data, now)
+    if st.session_state[MODE] == BULK:
+        bulk.show(data, now)
+    else:
+        keyboard.show(data, now)
+
+
+def _nothing(data: Dataset, now: Session) -> None:
+    """Why a queue is empty from the beginning."""
+    if now.order == "sample" and not len(state.audit_samples(data)):
+        with widgets.empty("No audit sample yet", "It is drawn at random among all pairs that a judge has rated in both views."):
+            auditing.draw_button(data, auditing.SIZE)
+        return
+    if now.order in ("flagged", "differ"):
+        why = (
+            "Nobody has flagged a pair."
+            if now.order == "flagged"
+            else "There is no pair that people differ about and you could settle."
+        )
+        widgets.empty("Nothing to do", why, ":material/check_circle:")
+        return
+    with widgets.empty("No pairs in this order", "Find and judge candidates first, or choose another order."):
+        navigation.link("board", "Find and judge candidates")
+
+
+def _end(data: Dataset, now: Session) -> None:
+    """What came of the session; the judge is compared with only here, and never in blind mode."""
+    rows = now.decided
+    counts = rows["relevant"].value_counts()
+    told = f"{len(rows):,} pairs decided: {counts.get('yes', 0):,} relevant, {counts.get('no', 0):,} not relevant, "
+    told += f"{counts.get('unsure', 0):,} unsure."
+    if not now.blind:
+        same = queues.agreed(data, now)
+        if same.value is not None:
+            told += f" You agree with the judge about {words.chance(same.value)} of the {same.n:,} that it judged "
+            told += f"(95 % interval {same.low:.0%} to {same.high:.0%})."
+    st.success(told, icon=":material/check_circle:")
+    st.button("Begin another session", key="review_again", type="primary", on_click=queues.restart, args=(data,))

@@ -1,0 +1,11 @@
+"""Review: pair after pair by keyboard, or many at once."""
+
+from app import loop, reviewing, widgets
+
+widgets.title(
+    "Review", "Is this item relevant to this user? Answer by keyboard, pair after pair; every answer can be taken back."
+)
+data = widgets.need_dataset()
+reviewing.choose(data)
+reviewing.work(data)
+loop.show_next("review", data)
