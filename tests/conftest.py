@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything loads Ope
 from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
@@ -17,6 +18,8 @@ from core.rng import stream  # noqa: E402
 from tests.model_server.process import ModelServer, start  # noqa: E402
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests never wait for a model hub
+hypothesis.settings.register_profile("winnow", deadline=None)  # how fast a shared machine is proves nothing
+hypothesis.settings.load_profile("winnow")
 
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
