@@ -13,15 +13,17 @@ from core.records import Dataset
 from core.runs import Run, State
 from core.settings import JudgeSettings
 
-BUILTIN, OLLAMA = "builtin", "ollama"
+BUILTIN, OLLAMA, REPLAY = "builtin", "ollama", "replay"
 JUDGE_WORDS = {
     BUILTIN: "built-in rater (no language model)",
     OLLAMA: "Ollama: a language model on your machine",
     "openai": "OpenAI's API: vLLM, llama.cpp, LM Studio, OpenAI",
+    REPLAY: "replay (nobody is asked: recorded judgments from a file)",
     SIMULATED: "simulation (no judge: known truth with planted errors)",
 }
 JUDGE_NOTES = {
     BUILTIN: "The built-in rater compares words, categories and text vectors. It is no language model, and says so everywhere.",
+    REPLAY: "Each answer keeps the name of who gave it, and is marked as replayed. A pair that the file lacks stays unjudged.",
     SIMULATED: "A simulation for research: it reads the known truth, is wrong on the share of pairs that you choose, and says so "
     "in every answer. It shows what a judge of that quality would be worth.",
 }

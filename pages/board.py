@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import asking, auditing, judging, loop, rubricview, state, widgets
+from app import asking, auditing, judging, loop, records, rubricview, state, widgets
 
 widgets.title(
     "Judge", "Pick the pairs that the model doubts, ask a judge in two views whether each is relevant, and freeze the labels."
@@ -34,4 +34,5 @@ else:
         judging.by_label(data)
     auditing.show(data)
     judging.pairs(data, table)
+    records.download(data)
 loop.show_next("board", data)

@@ -1,5 +1,6 @@
 """Shared by all tests: a home of their own, a tiny planted dataset, the real datasets when they are there."""
 
+import json
 import os
 import sys
 
@@ -7,6 +8,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything loads Ope
 
 from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
@@ -39,6 +41,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("WINNOW_HOME", str(path))
     monkeypatch.delenv("WINNOW_DB", raising=False)
     return Home.at(path)
+
+
+@pytest.fixture
+def call(home: Home, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Run a command with --json in this process; returns what it printed, parsed, after checking the exit code."""
+    from core.__main__ import run
+
+    def call(*arguments: object, code: int = 0) -> Any:
+        capsys.readouterr()
+        assert run([*map(str, arguments), "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -20,18 +20,6 @@ QUICK = ["--dim", "8", "--layers", "1", "--epochs", "10", "--min-epochs", "10", 
 Call = Callable[..., Any]
 
 
-@pytest.fixture
-def call(home: Home, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a command with --json in this process; returns what it printed, parsed, after checking the exit code."""
-
-    def call(*arguments: object, code: int = 0) -> Any:
-        capsys.readouterr()
-        assert run([*map(str, arguments), "--json"]) == code
-        return json.loads(capsys.readouterr().out)
-
-    return call
-
-
 def demo(call: Call) -> None:
     call("demo", "--users", 80, "--items", 200, "--interactions", 1200)
 

@@ -485,7 +485,7 @@ def test_the_cut_does_not_move_with_the_share_of_noise() -> None:
 
 @pytest.mark.parametrize("name", JUDGES.names())
 def test_every_judge_keeps_the_contract(name: str, home: Home) -> None:
-    judge = judges.make(JudgeSettings(judge=name, url="http://127.0.0.1:9"), home.cache)
+    judge = judges.make(JudgeSettings(judge=name, url="http://127.0.0.1:9", file="none.csv"), home.cache)
     assert judge.name == name
     assert isinstance(judge.is_llm, bool)
     assert judge.version

@@ -1,13 +1,20 @@
-"""Commands about judges: ask one."""
+"""Commands about judges: ask one, send questions away and take answers in, write down what was judged."""
 
-from typing import Annotated
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from core.cli.console import DatasetOption, Output, command
+from core import candidates, datasets, judges
+from core.cli.console import DatasetOption, Output, command, dataset_name
 from core.cli.work import DetachOption, run
 from core.errors import SettingsError
+from core.judges import imports, trail
+from core.judges.export import SETTINGS_APART, Format, export
+from core.runs import Progress
 from core.settings import JudgeSettings
+from core.store import Store
 
 app = typer.Typer()
 
@@ -36,3 +43,91 @@ def judge(
     if user is not None and item is not None:
         settings = settings.model_copy(update={"pairs": ((user, item),)})
     run(output, "judge", dataset, settings, detach)
+
+
+@command(app, "export", JudgeSettings, skip=tuple(SETTINGS_APART - {"api_key_env"}))
+def judge_export(
+    output: Output,
+    settings: JudgeSettings,
+    out: Annotated[Path, typer.Option(help="Folder for the files and manifest.json.")],
+    dataset: DatasetOption = None,
+    format: Annotated[  # noqa: A002
+        Format, typer.Option(help="openai: the open questions, as an OpenAI batch; winnow: the answers, for another machine.")
+    ] = "openai",
+    shards: Annotated[int, typer.Option(min=1, max=999, help="By so many files the users are split.")] = 1,
+) -> None:
+    """Write the open questions about the candidates as a batch that a provider answers, or the answers that are there.
+
+    Examples:
+
+    python -m core judge export --dataset demo --judge openai --model gpt-4o-mini --out batch
+
+    python -m core judge export --dataset demo --judge builtin --format winnow --out answers
+    """
+    name = dataset_name(output.home, dataset)
+    data, store = datasets.load(output.home, name), Store.open(output.home)
+    asked, _ = candidates.load(output.home, data)
+    judge = judges.make(settings, output.home.cache, store.rubric(name, settings.rubric))
+    manifest = export(store, data, asked, judge, settings, out, form=format, shards=shards)
+    if manifest["server_not_asked"] and format == "openai":
+        output.note(f"{manifest['server_not_asked']} So the questions hold everything that a server may take.")
+    if manifest["profiles_not_written"]:
+        output.note(f"{manifest['profiles_not_written']:,} users have no written profile yet: theirs is the made one.")
+    output.answer({"folder": str(out), **manifest}, text=_exported(out, manifest))
+
+
+def _exported(folder: Path, manifest: dict[str, Any]) -> str:
+    lines, files = sum(part["lines"] for part in manifest["files"]), len(manifest["files"])
+    what = "questions" if manifest["format"] == "openai" else "answers"
+    if not lines:
+        return f"There are no {'open ' if what == 'questions' else ''}{what}; {folder} holds only the manifest."
+    told = f"{folder}: {lines:,} {what} in {files} file{'s' * (files != 1)}, and manifest.json."
+    return told + (" Their answers come in with: python -m core judge import FILES" if what == "questions" else "")
+
+
+@command(app, "import")
+def judge_import(
+    output: Output,
+    files: Annotated[list[Path], typer.Argument(help="A batch's output and error files, or answers that judge export wrote.")],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Only answers about this one; all when left out.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would come in.")] = False,
+) -> None:
+    """Take in answers from files; nobody is asked. What is there already stays, so a file can be read again.
+
+    Example: python -m core judge import batch_output.jsonl batch_errors.jsonl
+    """
+    name = dataset_name(output.home, dataset) if dataset else None
+    with output.progress() as show:
+        report = imports.take_in(
+            output.home,
+            Store.open(output.home),
+            files,
+            dataset=name,
+            dry_run=dry_run,
+            watch=lambda file, lines: show(Progress("reading", lines, message=file.name)),
+        )
+    for trouble in report.troubles:
+        output.note(f"{trouble.file}, line {trouble.line}: {trouble.outcome}. {trouble.message}")
+    counts = {outcome: report.counts[outcome] for outcome in imports.OUTCOMES}
+    told = ", ".join(f"{n:,} {outcome}" for outcome, n in counts.items() if n) or "nothing"
+    output.answer(
+        {"dry_run": dry_run, "lines": report.lines, **counts, "troubles": [asdict(trouble) for trouble in report.troubles]},
+        text=f"{'Would read' if dry_run else 'Read'} {report.lines:,} lines: {told}.",
+    )
+
+
+@command(app, "record")
+def judge_record(
+    output: Output,
+    out: Annotated[Path, typer.Option(help="File to write: .csv, .jsonl or .parquet.")],
+    dataset: DatasetOption = None,
+) -> None:
+    """Write down every judgment: what was asked and answered, by whom and when, the label that follows, and who overrode it.
+
+    Example: python -m core judge record --dataset demo --out record.csv
+    """
+    name = dataset_name(output.home, dataset)
+    n = trail.write(Store.open(output.home), datasets.load(output.home, name), out)
+    output.answer({"dataset": name, "file": str(out), "judgments": n}, text=f"{out}: {n:,} judgments of {name}.")

@@ -120,7 +120,8 @@ def _recorded(file: Path) -> Iterator[tuple[str, str, str, _Recorded]]:
         raise Fatal(f"{file} is no file with judgments.", HINT)
     number = 0
     try:
-        for number, row in enumerate(readers[file.suffix.lower()](file), 1):
+        for row in readers[file.suffix.lower()](file):
+            number += 1
             missing = [name for name in NEEDED if row.get(name) in (None, "")]
             if missing:
                 raise ValueError(f"it has no {missing[0]}")

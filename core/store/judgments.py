@@ -127,15 +127,14 @@ class JudgmentLog(Database):
     def every_judgment(self, dataset: str, size: int = CHUNK) -> Iterator[pd.DataFrame]:
         """All answers about all pairs, `size` rows at a time, in the order in which they were first wanted: columns of
         `judgments` with texts."""
-        want, after = self._table("want"), 0
-        while True:
-            statement = self._judged(True).add_columns(want.c.id.label("want_id")).where(want.c.dataset == dataset)
+        want, table = self._table("want"), self._table("judgment")
+        answered = select(want.c.id).join(table, table.c.key == want.c.key).where(want.c.dataset == dataset)
+        with self.reading() as connection:
+            ids = list(connection.scalars(answered.order_by(want.c.id)))
+        for start in range(0, len(ids), size):
+            part = self._judged(True).where(want.c.id.in_(ids[start : start + size])).order_by(want.c.id)
             with self.reading() as connection:
-                rows = frame(connection, statement.where(want.c.id > after).order_by(want.c.id).limit(size), flags=FLAGS)
-            if rows.empty:
-                return
-            after = int(rows["want_id"].iloc[-1])
-            yield rows.drop(columns="want_id")
+                yield frame(connection, part, flags=FLAGS)
 
     def judgments_of(self, dataset: str, keys: Sequence[str]) -> pd.DataFrame:
         """The answers to some questions, for every pair of the dataset that they were asked about: columns of `judgments`
