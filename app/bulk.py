@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import deciding, keyboard, queues, state, widgets
+from app import deciding, queues, snapshot, state, widgets
 from app.palette import ANSWERS, LABELS
 from app.queues import Session
 from core.errors import WinnowError
@@ -44,7 +44,7 @@ def _table(data: Dataset, now: Session, codes: np.ndarray) -> pd.DataFrame:
     table = pd.DataFrame({"user": data.user_ids[user], "title": data.item_title[item]})
     table["category"] = [str(text).replace("|", " · ") for text in data.item_category[item]]
     at = queues.places(data, known, codes)
-    table["clicked"] = keyboard.clicked(data, codes)
+    table["clicked"] = snapshot.clicked(data, codes)
     if now.blind:
         return table
     answers = queues.answers_of_judge(data)

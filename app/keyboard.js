@@ -3,19 +3,18 @@
 // Text of data, judges and people goes in by textContent alone.
 
 const KEYS = {
-  1: ["yes", "Relevant"], 2: ["no", "Not relevant"], 3: ["unsure", "Can't tell"],
-  s: ["skip", "Skip"], f: ["flag", "Flag"], z: ["undo", "Undo"], y: ["redo", "Redo"], n: ["note", "Comment"],
-  ArrowLeft: ["previous", "Previous"], ArrowRight: ["next", "Next"], b: ["blind", "Blind"], "?": ["help", "Keys"],
+  1: ["yes", "Relevant", "answer and go on"],
+  2: ["no", "Not relevant", "answer and go on"],
+  3: ["unsure", "Can't tell", "answer and go on"], s: ["skip", "Skip", "put it at the end of this session"],
+  f: ["flag", "Flag", "keep as “can't tell”, to be looked at again"],
+  z: ["undo", "Undo", "take your newest action back, also after a reload"], y: ["redo", "Redo", "do again what was taken back"],
+  n: ["note", "Comment", "write a comment, Enter to come back"],
+  ArrowLeft: ["previous", "Previous", "what you decided before (also K)"], ArrowRight: ["next", "Next", "the next pair, undecided (also J)"],
+  b: ["blind", "Blind", "hide or show the judge and others"], "?": ["help", "Keys", "this list"],
 };
 const SIGNS = { ArrowLeft: "←", ArrowRight: "→" };
 const ALSO = { k: "previous", j: "next" };
 const FIRST_REASON = 4; // the key of the first reason
-const MEANS = {
-  yes: "answer and go on", no: "answer and go on", unsure: "answer and go on", skip: "put it at the end of this session",
-  flag: "keep as “can't tell”, to be looked at again", undo: "take your newest action back, also after a reload",
-  redo: "do again what was taken back", note: "write a comment, Enter to come back", previous: "what you decided before (also K)",
-  next: "the next pair, undecided (also J)", blind: "hide or show the judge and others", help: "this list",
-};
 const RESEND_MS = 4000;
 const views = new WeakMap();
 
@@ -64,8 +63,8 @@ class Review {
   // What another life of this page has left behind is sent again; tokens tell the server what it has.
   adopt(scope) {
     const { pending = [], focus = null, drafts = {}, shown = [] } = kept(scope);
-    Object.assign(this, { focus, drafts, flight: null, shown: new Set(shown) });
-    this.pending = pending.map((entry) => ({ ...entry, seq: ++this.seq }));
+    const again = pending.map((entry) => ({ ...entry, seq: ++this.seq }));
+    Object.assign(this, { focus, drafts, flight: null, shown: new Set(shown), pending: again });
   }
 
   flush() {
@@ -76,13 +75,11 @@ class Review {
   }
 
   log(entry) {
-    const seq = ++this.seq;
-    this.pending.push({ seq, token: `${this.client}-${seq}`, who: this.data.who, ...entry });
+    this.pending.push({ seq: ++this.seq, token: `${this.client}-${this.seq}`, who: this.data.who, ...entry });
   }
 
   save() {
-    const { pending, focus, drafts } = this;
-    keep(this.data.scope, { pending, focus, drafts, shown: [...this.shown].slice(-2000) });
+    keep(this.data.scope, { pending: this.pending, focus: this.focus, drafts: this.drafts, shown: [...this.shown].slice(-2000) });
   }
 
   // The snapshot with the pending actions on top.
@@ -142,23 +139,23 @@ class Review {
       this.log({ do: what, id, note, reason, saw, seen: item.seen, settles: item.settles && !(id in now.mine && now.mine[id]) });
       delete this.drafts[id];
       this.focus = following === id ? null : following ?? null;
-      this.say(`${what === "flag" ? "Flagged" : this.data.answers[what]}: ${item.title}`);
+      this.said = `${what === "flag" ? "Flagged" : this.data.answers[what]}: ${item.title}`;
     } else if (what === "skip" && item && at >= 0) {
       this.log({ do: "skip", id });
       this.focus = following;
-      this.say(`Skipped: ${item.title}`);
+      this.said = `Skipped: ${item.title}`;
     } else if (what === "undo") {
       const one = now.undo.at(-1);
-      if (!one) return this.say("There is nothing to undo.");
+      if (!one) return void (this.said = "There is nothing to undo.");
       this.log({ do: "undo", target: one.batch });
       if (this.data.items[one.id]) this.focus = one.id;
-      this.say(one.n > 1 ? `${one.n} decisions of one action are taken back.` : "Taken back.");
+      this.said = one.n > 1 ? `${one.n} decisions of one action are taken back.` : "Taken back.";
     } else if (what === "redo") {
       const one = now.redo.at(-1);
-      if (!one) return this.say("There is nothing to redo.");
+      if (!one) return void (this.said = "There is nothing to redo.");
       this.log({ do: "redo" });
       if (this.focus === one.id) this.focus = null;
-      this.say("Done again.");
+      this.said = "Done again.";
     } else if (what === "blind") this.log({ do: "blind", on: !now.blind });
     else if (what === "previous" || what === "next") {
       const to = now.path[now.path.indexOf(id) + (what === "next" ? 1 : -1)];
@@ -169,8 +166,6 @@ class Review {
     this.draw();
     this.flush();
   }
-
-  say(text) { this.said = text; }
 
   draft(change) {
     if (this.focus === null) return;
@@ -259,16 +254,15 @@ class Review {
     const url = new URL("pair", document.baseURI);
     const here = new URLSearchParams(location.search);
     for (const name of ["dataset", "run"]) if (here.get(name)) url.searchParams.set(name, here.get(name));
-    url.searchParams.set("user", user);
-    url.searchParams.set("item", item);
+    for (const [name, value] of [["user", user], ["item", item]]) url.searchParams.set(name, value);
     return url.href;
   }
 
   bar(now, item, note) {
     const { reason = "", note: text = "" } = this.drafts[this.focus] || {};
     const off = !this.data.who;
-    const button = ([key, [what, words]]) => element("button", {
-      class: `act ${what}`, disabled: off, "aria-keyshortcuts": key, title: MEANS[what], "aria-pressed": what === "blind" ? String(now.blind) : null,
+    const button = ([key, [what, words, means]]) => element("button", {
+      class: `act ${what}`, disabled: off, "aria-keyshortcuts": key, title: means, "aria-pressed": what === "blind" ? String(now.blind) : null,
       onclick: (event) => { event.currentTarget.blur(); this.act(what); },
     }, element("kbd", {}, SIGNS[key] || key.toUpperCase()), words, item?.means[what] && what !== "unsure" ? element("small", {}, item.means[what]) : null);
     const all = Object.entries(KEYS).map(button);
@@ -290,7 +284,7 @@ class Review {
   }
 
   sheet() {
-    const rows = Object.entries(KEYS).map(([key, [what, words]]) => [SIGNS[key] || key.toUpperCase(), words, MEANS[what]]);
+    const rows = Object.entries(KEYS).map(([key, [, words, means]]) => [SIGNS[key] || key.toUpperCase(), words, means]);
     this.data.reasons.forEach(([, words], at) => rows.push([String(at + FIRST_REASON), "Reason", words]));
     const { left, width } = this.root.getBoundingClientRect();
     const style = `left: ${left + width / 2}px; width: ${Math.min(width, 720)}px`;

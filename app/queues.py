@@ -95,8 +95,9 @@ def _codes(
 
 def codes_of(data: Dataset, pairs: pd.DataFrame) -> np.ndarray:
     """Pair codes int64 of raw ids, those that the dataset does not know left out."""
-    user, item = labels.positions(data, pairs)
-    return (user.astype(np.int64) * data.n_items + item)[(user >= 0) & (item >= 0)]
+    place = (pairs[name].map(ids).fillna(-1).to_numpy(np.int64) for name, ids in zip(PAIR, state.index(data), strict=True))
+    user, item = place
+    return (user * data.n_items + item)[(user >= 0) & (item >= 0)]
 
 
 def ids_of(data: Dataset, codes: np.ndarray) -> list[tuple[str, str]]:

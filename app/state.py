@@ -192,20 +192,21 @@ def _draft(changed: tuple[int, ...], path: str, items: str, users: str, settings
 
 
 @per_dataset
-def _index(data: Dataset) -> tuple[dict[str, int], dict[str, int]]:
+def index(data: Dataset) -> tuple[dict[str, int], dict[str, int]]:
+    """Positions by raw id, of users and of items."""
     users, items = ({str(key): place for place, key in enumerate(ids)} for ids in (data.user_ids, data.item_ids))
     return users, items
 
 
 def positions(data: Dataset, user_id: str | None, item_id: str | None) -> tuple[int | None, int | None]:
     """Positions of raw ids; None where the dataset does not know one."""
-    users, items = _index(data)
+    users, items = index(data)
     return users.get(user_id), items.get(item_id)
 
 
 def places(data: Dataset, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """User and item positions int32 (n,) of a table with raw ids in `user` and `item`, all of which the dataset knows."""
-    users, items = _index(data)
+    users, items = index(data)
     return pairs["user"].map(users).to_numpy(np.int32), pairs["item"].map(items).to_numpy(np.int32)
 
 

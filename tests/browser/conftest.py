@@ -2,21 +2,16 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
+from browsing import served
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from core import datasets
-from core.artifacts import ROOT, Home
+from core.artifacts import Home
 from core.settings import DemoSettings
 from tests.pages.helpers import NAME, TRAIN, carry_out
 
@@ -32,8 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="NO BROWSER TESTS: there is no chromium here (apt-get install chromium)"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for longer than a module: while Playwright's event loop is there, no other one runs, in no test."""
     assert CHROMIUM, "browser tests are never skipped in CI: install chromium"
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
@@ -46,31 +42,6 @@ def address(home: Home, tmp_path: Path) -> Iterator[str]:
     """The app on a free port, with the test's own empty home."""
     with served(home, tmp_path / "server.log") as url:
         yield url
-
-
-@contextmanager
-def served(home: Home, log: Path, script: str = "app/main.py") -> Iterator[str]:
-    """A script of Streamlit on a free port; nothing may have gone wrong when it ends."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.headless", "true"],
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-            env=os.environ | {"WINNOW_HOME": str(home.path)},
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(url, server, log)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-    faults = log.read_text(errors="replace")
-    assert "Traceback" not in faults, faults[-4000:]
 
 
 @pytest.fixture(scope="session")
@@ -94,19 +65,6 @@ def filled(filled_once: Home, home: Home) -> Home:
     """The test's own copy of it."""
     shutil.copytree(filled_once.path, home.path)
     return home
-
-
-def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            break
-        try:
-            if httpx.get(f"{url}/_stcore/health", trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}")
 
 
 @pytest.fixture

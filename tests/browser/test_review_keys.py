@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import settled
-from conftest import served
+from browsing import served, settled
 from playwright.sync_api import Page, expect
 
 from core.artifacts import Home
