@@ -55,8 +55,8 @@ def steps(data: Dataset | None) -> list[Step]:
             "Review, freeze",
             bool(version) and not fresh,
             f"{reviewed:,} by people; {frozen}",
-            "board",
-            "Review and freeze",
+            "review",
+            "Review",
             _REVIEW,
         ),
         Step(

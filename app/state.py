@@ -346,7 +346,7 @@ def selections(data: Dataset) -> pd.DataFrame:
 def selection_pairs(data: Dataset, name: str) -> Interactions:
     """The pairs of a saved selection, as far as the dataset still knows their users and items."""
     kept = store().selection(data.name, name).rename(columns={"user_id": "user", "item_id": "item"})
-    users, items = _index(data)
+    users, items = index(data)
     kept = kept[kept["user"].isin(users) & kept["item"].isin(items)]
     return Interactions(*places(data, kept))
 

@@ -45,6 +45,6 @@ def _share(rating: str, token: Token, before: str) -> float | None:
         start = text.removeprefix(before).lstrip('": \n')
         label = next((label for label in mass if start and (label.startswith(start) or start.startswith(label))), None)
         if label:
-            mass[label] += math.exp(log_probability)
+            mass[label] += math.exp(min(log_probability, 0.0))
     total = sum(mass.values())
     return mass[rating] / total if total >= LEAST_MASS else None

@@ -167,7 +167,8 @@ class _Export:
     def _request(self, questions: Questions, number: int) -> Request:
         pair, view = divmod(number, len(VIEWS))
         user, item = int(questions.user[pair]), int(questions.item[pair])
-        return Request(questions.key(number), user, item, VIEWS[view], self.judge.prompt(user, item, VIEWS[view]))
+        prompt = self.judge.prompt(user, item, VIEWS[view])
+        return Request(questions.key(questions.place.flat[number]), user, item, VIEWS[view], prompt)
 
 
 def _chunks(numbers: np.ndarray) -> Iterator[Sequence[int]]:

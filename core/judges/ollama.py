@@ -40,7 +40,8 @@ class OllamaJudge(LanguageModel):
         self._ratios: deque[float] = deque(maxlen=50)  # characters per token of the latest prompts
         self._verified: dict[str, float] = {}
         start = "Start it with `ollama serve`, or choose the built-in rater (judge: builtin)."
-        return Servers(settings.url, URL, Kind("Ollama", start, self._how_to_get()))
+        permit = "The server, or a proxy before it, wants permission: check the address."
+        return Servers(settings.url, URL, Kind("Ollama", start, self._how_to_get(), permit))
 
     def _identity(self) -> dict[str, Any]:
         return {"digest": self.digest, "think": self._think}
@@ -185,7 +186,10 @@ class OllamaJudge(LanguageModel):
         )
         if longest := _longest_context(shown):
             facts["context window"] = f"{longest:,} tokens"
-        loaded = ollama.ProcessResponse.model_validate(await self._servers.look(url, "/api/ps"))
+        try:
+            loaded = ollama.ProcessResponse.model_validate(await self._servers.look(url, "/api/ps"))
+        except ValidationError as error:
+            raise Fatal(f"Ollama at {url} tells in an unknown way what is loaded.", "Update Ollama.") from error
         mine = [model for model in loaded.models if model.model in (self.model, f"{self.model}:latest")]
         facts["loaded"] = (
             f"yes, with {mine[0].context_length or 0:,} tokens" if mine else "not yet; the first answer takes longer"
@@ -206,16 +210,18 @@ class OllamaJudge(LanguageModel):
 def _longest_context(shown: ollama.ShowResponse) -> int | None:
     """Tokens that the model was made for."""
     known = shown.modelinfo or {}
-    return next((int(value) for name, value in known.items() if name.endswith(".context_length") and value), None)
+    lengths = (value for name, value in known.items() if name.endswith(".context_length"))
+    return next((value for value in lengths if isinstance(value, int) and value > 0), None)
 
 
 def _cost(chat: ollama.ChatResponse, value: Mapping[str, Any]) -> Cost:
     """All durations are optional; what is left of the whole is the wait for a free slot (JUDGE.md, A.2)."""
     whole, parts = chat.total_duration, (chat.load_duration, chat.prompt_eval_duration, chat.eval_duration)
     wait = None if whole is None else max(0, whole - sum(part or 0 for part in parts)) / 1e9
+    cached = value.get("prompt_eval_cached_count")  # newer than the package's types
     return Cost(
         prompt_tokens=chat.prompt_eval_count,
-        cached_tokens=value.get("prompt_eval_cached_count"),  # newer than the package's types
+        cached_tokens=cached if isinstance(cached, int) else None,
         answer_tokens=chat.eval_count,
         wait_s=wait,
         prefill_s=None if chat.prompt_eval_duration is None else chat.prompt_eval_duration / 1e9,

@@ -4,13 +4,15 @@ They agree on the address and the shape, not on what a request may hold. So befo
 which optional parts this server takes; a part that it refuses is left out from then on.
 """
 
+import asyncio
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from core.errors import BadAnswer, Fatal, JudgeError, Refused, Transient
+from core.errors import BadAnswer, Busy, Fatal, JudgeError, Refused, Transient
 from core.http import is_near
-from core.judges.base import Cost, Health, Request
+from core.judges.base import Cost, Health, Request, Unreachable
 from core.judges.confidence import Token
 from core.judges.llm import Ask, Chat, LanguageModel
 from core.judges.servers import Kind, Servers
@@ -21,6 +23,8 @@ URL = "http://localhost:8000/v1"
 LIKELY = 10
 OPTIONAL = ("response_format", "logprobs", "chat_template_kwargs", "seed", "temperature", "max_tokens")
 """Parts of a request that some server refuses, the least missed first."""
+TRIES, PAUSE_S = 3, 0.5
+"""Before a run: calls that may break, and seconds after which the next one is made."""
 TRIED = {"type": "object", "additionalProperties": False, "required": ["ready"], "properties": {"ready": {"type": "boolean"}}}
 
 
@@ -32,10 +36,13 @@ class OpenAIJudge(LanguageModel):
 
     def _connect(self, settings: JudgeSettings) -> Servers:
         self._refused: set[str] = set()
-        key = os.environ.get(settings.api_key_env, "")
+        key, variable = os.environ.get(settings.api_key_env, "").strip(), settings.api_key_env
+        if not (key.isascii() and key.isprintable()):
+            raise Fatal(f"What the environment variable {variable} holds is no key.", "Copy it again, without quotes or dots.")
         start = "Start it, check the address, or choose another judge."
-        kind = Kind("server with OpenAI's API", start, "Check the model's name, or choose another model.")
-        return Servers(settings.url, URL, kind, {"Authorization": f"Bearer {key}"} if key else None)
+        permit = f"Put the key into the environment variable {variable}, and start Winnow from there."
+        get = "Check the model's name, or choose another model."
+        return Servers(settings.url, URL, Kind("server with OpenAI's API", start, get, permit), key)
 
     def _identity(self) -> dict[str, Any]:
         return {"model": self.model, "without": sorted(self._refused & {"response_format", "seed", "temperature"})}
@@ -46,10 +53,7 @@ class OpenAIJudge(LanguageModel):
             try:
                 names = await self._models(url)
             except JudgeError as error:
-                hint = error.hint
-                if "401" in error.message or "403" in error.message:
-                    hint = f"Put the key into the environment variable {self._settings.api_key_env}, and start Winnow from there."
-                return Health(False, error.message, hint)
+                return Health(False, error.message, error.hint)
             if names and self.model not in names:
                 there = f"There are: {', '.join(names[:20])}."
                 return Health(False, f"{url} has no model {self.model!r}.", f"Choose another model. {there}", names)
@@ -67,24 +71,34 @@ class OpenAIJudge(LanguageModel):
 
     async def _get_ready(self, window: int) -> None:
         self._do_without_what_is_local()
-        messages = [{"role": "user", "content": 'Answer with this JSON and nothing else: {"ready": true}'}]
         for url in self.lanes:
-            for _ in OPTIONAL:
-                try:
-                    await self._complete(Ask(url, messages, TRIED, 0.0, 1, 32, True))
-                    break
-                except Fatal as error:
-                    self._leave_out(error)
-                except Transient as error:
-                    raise Fatal(error.message, error.hint) from error
+            await self._settle(url)
 
     def _do_without_what_is_local(self) -> None:
         if not any(is_near(url) for url in self.lanes):
             self._refused.add("chat_template_kwargs")  # vLLM's and llama.cpp's own: switches thinking off
 
-    def _leave_out(self, error: Fatal) -> None:
+    async def _settle(self, url: str) -> None:
+        """Leave out what this server refuses. It may be busy, or loading its model, for as long as one answer may take."""
+        messages = [{"role": "user", "content": 'Answer with this JSON and nothing else: {"ready": true}'}]
+        until = time.monotonic() + self._settings.timeout_s
+        broken = 0
+        while True:
+            try:
+                await self._complete(Ask(url, messages, TRIED, 0.0, 1, 32, True))
+                return
+            except Fatal as error:
+                self._leave_out(error, url)
+            except (Busy, Transient) as error:
+                broken += isinstance(error, Transient)
+                pause_s = max(PAUSE_S, error.wait_s or 0) if isinstance(error, Busy) else PAUSE_S
+                if isinstance(error, Unreachable) or broken == TRIES or time.monotonic() + pause_s > until:
+                    raise Fatal(error.message, error.hint) from error
+                await asyncio.sleep(pause_s)
+
+    def _leave_out(self, error: Fatal, url: str) -> None:
         """Do without the part of the request that the server complains about; the error again when it names none."""
-        said = error.message.lower()
+        said = error.message.replace(url, "").lower()
         spelled = {"response_format": ("response_format", "json_schema", "guided"), "logprobs": ("logprob",)}
         for part in OPTIONAL:
             if part not in self._refused and any(sign in said for sign in spelled.get(part, (part,))):
@@ -167,26 +181,26 @@ def _without(schema: Any, name: str) -> Any:
 
 
 def _cost(value: Mapping[str, Any]) -> Cost:
-    usage = value.get("usage") or {}
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
-    return Cost(
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        cached_tokens=_count(cached),
-        answer_tokens=_count(usage.get("completion_tokens")),
-    )
-
-
-def _count(value: object) -> int | None:
-    """A number of tokens, as far as it is one."""
-    return value if isinstance(value, int) and 0 <= value < 2**31 else None
+    """Servers that count otherwise, or not at all, tell nothing."""
+    usage = _dict(value.get("usage"))
+    details = _dict(usage.get("prompt_tokens_details"))
+    told = (usage.get("prompt_tokens"), details.get("cached_tokens"), usage.get("completion_tokens"))
+    return Cost(*(n if isinstance(n, int) and 0 <= n < 2**31 else None for n in told))
 
 
 def _tokens(choice: Mapping[str, Any]) -> tuple[Token, ...]:
-    told = (choice.get("logprobs") or {}).get("content") or []
-    return tuple(
-        Token(
-            str(each["token"]),
-            tuple((str(other["token"]), min(float(other["logprob"]), 0.0)) for other in each.get("top_logprobs") or []),
+    """None where they have another shape than OpenAI's."""
+    try:
+        return tuple(
+            Token(
+                str(each["token"]),
+                tuple((str(other["token"]), min(float(other["logprob"]), 0.0)) for other in each["top_logprobs"]),
+            )
+            for each in choice["logprobs"]["content"]
         )
-        for each in told
-    )
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def _dict(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -17,7 +17,8 @@ LOOK_PAIRS = 100
 PART = 5000
 """Keys that are Python objects at a time: as an array they take a third of the memory."""
 
-KEY = "S64"
+KEY = "S32"
+"""Digests as they are: half of what their hex takes. NumPy drops the zeros at their ends, `_hex` puts them back."""
 
 Look = Callable[[int], bool]
 """Told how many pairs are written, says whether to go on."""
@@ -37,7 +38,7 @@ class Questions:
     user: np.ndarray  # int32 (n,)
     item: np.ndarray  # int32 (n,)
     chars: np.ndarray  # int32 (n, len(VIEWS)), of the whole prompt
-    keys: np.ndarray  # bytes (m,), hex, each once
+    keys: np.ndarray  # KEY (m,), each once
     place: np.ndarray  # int32 (n, len(VIEWS)), of each question's key in `keys`
     first: np.ndarray  # int64 (m,), number of the first question with that key
     views: np.ndarray  # int64 (m,), number of questions with that key
@@ -45,8 +46,8 @@ class Questions:
     def __len__(self) -> int:
         return len(self.user)
 
-    def key(self, number: int) -> str:
-        return self.keys[self.place.flat[number]].decode()
+    def key(self, place: int) -> str:
+        return _hex(self.keys[place])
 
     def wants(self, dataset: Dataset, judge: Judge, look: Look = lambda done: True) -> Iterator[Want]:
         """What the store is told, pair by pair; raises Stopped when `look` says so."""
@@ -55,7 +56,7 @@ class Questions:
             if pair % LOOK_PAIRS == 0 and not look(pair):
                 raise Stopped
             for number, view in enumerate(VIEWS):
-                key = self.keys[self.place[pair, number]].decode()
+                key = self.key(self.place[pair, number])
                 yield Want(users[user], items[item], view, judge.name, judge.model, key)
 
     def which(self, known: Callable[[list[str]], set[str]], among: np.ndarray | None = None) -> np.ndarray:
@@ -64,7 +65,7 @@ class Questions:
         rows = np.arange(len(self.keys)) if among is None else np.flatnonzero(among)
         for start in range(0, len(rows), PART):
             part = rows[start : start + PART]
-            keys = [key.decode() for key in self.keys[part].tolist()]
+            keys = list(map(_hex, self.keys[part]))
             there = known(keys)
             found[part] = [key in there for key in keys]
         return found
@@ -96,7 +97,7 @@ def write(judge: Judge, pairs: Candidates, look: Look = lambda done: True) -> Qu
             raise Stopped
         for number, view in enumerate(VIEWS):
             prompt = judge.prompt(user, item, view)
-            keys[pair, number] = question_key(judge, prompt).encode()
+            keys[pair, number] = bytes.fromhex(question_key(judge, prompt))
             chars[pair, number] = prompt.characters
     if not look(n):
         raise Stopped
@@ -108,6 +109,10 @@ def profile_keys(judge: Judge, pairs: Candidates) -> dict[int, str]:
     """Keys of the profiles that the model writes, by user position."""
     prompts = ((user, judge.profile_prompt(user)) for user in np.unique(pairs.user).tolist())
     return {user: question_key(judge, prompt) for user, prompt in prompts if prompt}
+
+
+def _hex(digest: bytes) -> str:
+    return digest.ljust(32, b"\0").hex()
 
 
 def wanted(dataset: Dataset, candidates: Candidates, settings: JudgeSettings) -> Candidates:

@@ -336,7 +336,7 @@ class _Question:
         self.user, self.item, self.view = int(questions.user[pair]), int(questions.item[pair]), VIEWS[view]
         self._place = questions.place[pair, view]
         self._views = int(questions.views[self._place])
-        self.key = questions.keys[self._place].decode()
+        self.key = questions.key(self._place)
 
     def request(self, trial: Trial, sample: int = 0) -> Request:
         prompt = self._run.judge.prompt(self.user, self.item, self.view, trial.short)

@@ -24,26 +24,18 @@ class Kind:
     name: str
     start: str  # what to do when nobody answers
     get: str  # what to do when it lacks the model
+    permit: str  # what to do when it wants permission
 
 
 class Servers:
     """One client an address. The first call to a model gets time to load it."""
 
-    def __init__(self, addresses: str | None, default: str, kind: Kind, headers: Mapping[str, str] | None = None) -> None:
-        """`addresses`: with spaces or commas between."""
+    def __init__(self, addresses: str | None, default: str, kind: Kind, key: str = "") -> None:
+        """`addresses`: with spaces or commas between. `key`: sent with every request, and never part of a message."""
         given = (addresses or "").replace(",", " ").split() or [default]
         self.urls = tuple(dict.fromkeys(server_url(url) for url in given))
-        self._kind = kind
-        self._clients = {
-            url: httpx.AsyncClient(
-                base_url=url,
-                timeout=None,  # every call has a deadline in total instead: a server that dribbles passes every read timeout
-                trust_env=not is_near(url),
-                headers=dict(headers or {}),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-            )
-            for url in self.urls
-        }
+        self._kind, self._key = kind, key
+        self._clients = {url: self._client(url) for url in self.urls}
         self._loaded: set[str] = set()
 
     async def ask(self, url: str, path: str, body: Mapping[str, Any], limit_s: float, model: str) -> dict[str, Any]:
@@ -68,6 +60,18 @@ class Servers:
     async def close(self) -> None:
         await asyncio.gather(*(client.aclose() for client in self._clients.values()))
 
+    def _client(self, url: str) -> httpx.AsyncClient:
+        try:
+            return httpx.AsyncClient(
+                base_url=url,
+                timeout=None,  # every call has a deadline in total instead: a server that dribbles passes every read timeout
+                trust_env=not is_near(url),
+                headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            )
+        except httpx.InvalidURL as error:
+            raise Fatal(f"{url!r} is no address of a server: {error}.", "Write it like http://localhost:11434.") from error
+
     async def _send(self, url: str, method: str, path: str, limit_s: float, model: str, **sent: Any) -> str:
         """The body of a good answer within `limit_s` in total."""
         timeout = httpx.Timeout(None, connect=min(CONNECT_S, limit_s))
@@ -75,20 +79,22 @@ class Servers:
             async with asyncio.timeout(limit_s):
                 response = await self._clients[url].request(method, path, timeout=timeout, **sent)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            self._loaded.discard(url)  # who listens there next has to load the model again
             raise Unreachable(f"No {self._kind.name} answers at {url}.", self._kind.start) from error
         except TimeoutError as error:
             message = f"{url} did not answer within {limit_s:.0f} s."
             raise Transient(message, "Raise the time limit, or choose a smaller model.") from error
         except httpx.HTTPError as error:
             raise Transient(f"The connection to {url} broke: {error}.") from error
+        text = response.text.replace(self._key, "(the key)") if self._key else response.text  # some servers repeat it
         if response.status_code == 200:
-            return response.text
-        raise self._refusal(url, response, model)
+            return text
+        raise self._refusal(url, response, text, model)
 
-    def _refusal(self, url: str, response: httpx.Response, model: str) -> JudgeError:
-        status, detail = response.status_code, detail_of(response.text)
+    def _refusal(self, url: str, response: httpx.Response, text: str, model: str) -> JudgeError:
+        status, detail = response.status_code, detail_of(text)
         message, small = f"{url} answered {status}: {detail}", detail.lower()
-        if status == 429 and any(sign in response.text.lower() for sign in OUT_OF_MONEY):
+        if status == 429 and any(sign in text.lower() for sign in OUT_OF_MONEY):
             return Fatal(message, "The account has no credit left.")
         if status in (429, 503):
             return Busy(message, wait_s=wait_s(response.headers.get("retry-after", "")))
@@ -96,10 +102,10 @@ class Servers:
             return Transient(message, "The server's log says more.")
         if status == 404 and "model" in small:
             return Fatal(f"{self._kind.name} at {url} has no model {model!r}.", self._kind.get)
-        if status in (400, 413, 422) and (status == 413 or any(sign in response.text.lower() for sign in TOO_LONG)):
+        if status in (400, 413, 422) and (status == 413 or any(sign in text.lower() for sign in TOO_LONG)):
             return Refused(message, "The texts of this pair are too long for the model's window.")
         if status in (401, 403):
-            return Fatal(message, "The server wants permission: check the key's variable and the address.")
+            return Fatal(message, self._kind.permit)
         return Fatal(message, "Check the address and the model.")
 
 
