@@ -64,11 +64,12 @@ def plane(
                 {"color": colour, "symbol": symbol},
                 4 if common else 7,
             )
+    figure.update_yaxes(rangemode="normal")
     if axes is None:
         low, high = points.min(axis=0), points.max(axis=0)
         pad = 0.03 * (high - low) + 1e-6
         figure.update_xaxes(range=[low[0] - pad[0], high[0] + pad[0]])
-        figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]], rangemode="normal")
+        figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]])
         for axis in (figure.update_xaxes, figure.update_yaxes):
             axis(showticklabels=False, showgrid=False, zeroline=False)
     return figure

@@ -79,7 +79,7 @@ def _map_label(run: Run) -> str:
 def explore(data: Dataset, run: Run) -> None:
     """The map and what is selected on it; drawing an outline reruns only this."""
     found, clicks, of = state.projection(run.id), _clicks(data, run), run.settings["of"]
-    left, right = st.columns([7, 4], gap="medium")
+    left, right = st.columns([3, 2], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             colour = st.selectbox("Colour by", COLOURS[of], key=f"map_colour_{of}", width=240, persist_state="session")
@@ -169,8 +169,8 @@ def _selected(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray) -> No
     pairs = data.train.where(picked)
     with st.container(border=True, key="map_selected"):
         if not chosen.any():
-            st.markdown("**Nothing is selected**")
-            st.markdown(":gray[Draw around some points. The outline is tested on all rows, drawn or not.]")
+            hint = "Draw around some points. The outline is tested on all rows, drawn or not."
+            lasso.nothing("map_first", run.id, hint)
             selections.undo(data, "map")
             return
         extra = "" if of == "pairs" else f" of {int(chosen.sum()):,} {of}"
@@ -194,10 +194,10 @@ def _selected(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray) -> No
 def composition(codes: np.ndarray, picked: np.ndarray, named: dict[int, str], heading: str) -> None:
     """Groups among the selected beside all, as a table with the lift."""
     table = dynamics.composition(codes, picked)
-    told = [f"{share:.1%} (all {of_all:.1%})" for share, of_all in zip(table["share"], table["of all"], strict=True)]
-    table = table.assign(**{heading: table["group"].map(named), "share": told})
+    told = [f"{share:.1%} / {of_all:.1%}" for share, of_all in zip(table["share"], table["of all"], strict=True)]
+    table = table.assign(**{heading: table["group"].map(named), "here / all": told})
     lift = st.column_config.NumberColumn(
         "lift", format="%.2f", help="Share among the selected over share among all; 1 is as usual."
     )
-    n = st.column_config.NumberColumn("n", format="localized")
-    st.dataframe(table[[heading, "n", "lift", "share"]], hide_index=True, column_config={"lift": lift, "n": n})
+    n = st.column_config.NumberColumn("n", format="localized", width="small")
+    st.dataframe(table[[heading, "n", "here / all", "lift"]], hide_index=True, column_config={"lift": lift, "n": n})
