@@ -64,7 +64,8 @@ def choose(data: Dataset) -> Run | None:
         if not runs:
             widgets.empty("No map yet", "Choose what to draw above; a map is kept once it is computed.")
         return None
-    state.keep_valid("map", list(done))
+    if st.session_state.get("map", next(iter(done))) not in done:  # of another dataset; without a value the address has its say
+        del st.session_state["map"]
     chosen = st.selectbox("Map", list(done), format_func=lambda run_id: _map_label(done[run_id]), key="map", bind="query-params")
     return done[chosen]
 
@@ -88,11 +89,12 @@ def explore(data: Dataset, run: Run) -> None:
                 shown = st.segmented_control("Training", [BEFORE, AFTER, BOTH], default=BEFORE, required=True, key="map_shown")
             widgets.legend()
         chosen = _maps(data, run, found, clicks, colour, shown)
-        settings = run.settings
+        settings, fitted, n = run.settings, run.result["fitted"], run.result["n"]
+        rest = f" {fitted:,} of {n:,} were fitted; the others lie among their nearest." if fitted < n else ""
+        joint = " Both trainings were fitted together, the second turned onto the first." if found.other is not None else ""
         st.caption(
             f"UMAP of unit vectors: {settings['neighbours']} neighbours, least distance {settings['min_dist']:g}, seed "
-            f"{settings['seed']}, {run.seconds:.0f} s. {run.result['fitted']:,} of {run.result['n']:,} fitted, the others lie "
-            "among their nearest. Neighbourhoods mean something; distances between clusters do not."
+            f"{settings['seed']}, {run.seconds:.0f} s.{rest}{joint} Neighbourhoods mean something; distances between clusters do not."
         )
     with right:
         _selected(data, run, clicks, chosen)
