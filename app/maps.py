@@ -64,7 +64,7 @@ def plane(
                 chosen,
                 f"{word} ({of}{counts[code]:,})",
                 {"color": colour, "symbol": symbol},
-                4 if common else 7,
+                4 if common else 5 if len(at) > 5000 else 7,
             )
     figure.update_yaxes(rangemode="normal")
     if axes is None:

@@ -64,9 +64,12 @@ def choose(data: Dataset) -> Run | None:
         if not runs:
             widgets.empty("No map yet", "Choose what to draw above; a map is kept once it is computed.")
         return None
-    if st.session_state.get("map", next(iter(done))) not in done:  # of another dataset; without a value the address has its say
-        del st.session_state["map"]
-    chosen = st.selectbox("Map", list(done), format_func=lambda run_id: _map_label(done[run_id]), key="map", bind="query-params")
+    if st.session_state.get("map") not in done:
+        asked = st.query_params.get("map")
+        st.session_state["map"] = asked if asked in done else next(iter(done))
+    chosen = st.selectbox("Map", list(done), format_func=lambda run_id: _map_label(done[run_id]), key="map")
+    if "map" in st.query_params or chosen != next(iter(done)):
+        st.query_params["map"] = chosen  # bound by Streamlit, the address would hold the words and not the id
     return done[chosen]
 
 
@@ -94,7 +97,7 @@ def explore(data: Dataset, run: Run) -> None:
         joint = " Both trainings were fitted together, the second turned onto the first." if found.other is not None else ""
         st.caption(
             f"UMAP of unit vectors: {settings['neighbours']} neighbours, least distance {settings['min_dist']:g}, seed "
-            f"{settings['seed']}, {run.seconds:.0f} s.{rest}{joint} Neighbourhoods mean something; distances between clusters do not."
+            f"{settings['seed']}, {run.seconds:.0f} s.{rest}{joint} Neighbourhoods have a meaning, far distances have none."
         )
     with right:
         _selected(data, run, clicks, chosen)
@@ -123,8 +126,10 @@ def _maps(data: Dataset, run: Run, found: Projection, clicks: Clicks, colour: st
             _same_axes(figure, limits)
             table = pd.DataFrame(layouts[name][at[:1000]], columns=["x", "y"]).assign(selected=mask[at[:1000]])
             count = int(mask.sum())
-            finding = f"{count:,} {what}s are selected" if count else f"{what}s that lie together are alike to the model"
-            trained = f"{name.capitalize()} training: " if found.other is not None else ""
+            finding = (
+                f"{count:,} {what}s are selected" if count else f"{what.capitalize()}s that lie together are alike to the model"
+            )
+            trained = f"{name.capitalize()} training · " if found.other is not None else ""
             lasso.chart(f"map_{name}", run.id, f"{trained}{finding}", figure, table, about)
     return mask
 
