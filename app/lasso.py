@@ -72,3 +72,10 @@ def _keep(key: str, owner: str, drawing: str) -> None:
 
 def _forget(owner: str) -> None:
     st.session_state.pop(f"{owner}_outlines", None)
+
+
+def nothing(key: str, drawing: str, hint: str) -> None:
+    """What stands where a selection would: how to make one, or that the outline holds none."""
+    held = bool(outlines(key, drawing))
+    st.markdown("**The outline holds nothing**" if held else "**Nothing is selected**")
+    st.markdown(f":gray[{hint}]")

@@ -45,11 +45,8 @@ def thrown_away(data: Dataset, choice: Choice, k: int) -> None:
     named = {"mean": "loss, averaged", "early": "loss, early", "last": "loss, last epoch"}
     scores = {named[name]: loss for name, loss in scores.items()} | _doubt(data, losses)
     rows = dynamics.thrown_away(scores, k, hard, noisy)
-    worst = max(rows, key=lambda row: row["hard"])
-    finding = (
-        f"Dropping {k:,} clicks by “{worst['by']}” throws away {worst['hard'] / worst['all hard']:.0%} of the hard positives "
-        f"for {worst['noisy'] / worst['all noisy']:.0%} of the noise"
-    )
+    caught, lost = (rows[0][name] / rows[0][f"all {name}"] for name in ("noisy", "hard"))
+    finding = f"Dropping {k:,} clicks by the averaged loss catches {caught:.0%} of the noise and {lost:.0%} of the hard positives"
     source = GROUPINGS[BY_TRUTH] if truth else GROUPINGS[BY_LABEL]
     about = f"n = {len(group):,} clicks, {hard.sum():,} hard and {noisy.sum():,} noisy by {source}; dotted: dropped at random"
     widgets.chart("thrown_away", finding, maps.thrown_away(rows, k / len(group)), pd.DataFrame(rows), about)
@@ -79,7 +76,7 @@ def data_map(data: Dataset, run_id: str) -> None:
     of = f"{len(at):,} of " if len(at) < len(points) else ""
     about = f"{of}n = {len(points):,} clicks, grouped by {GROUPINGS[by]}; draw a lasso or a box to select"
     axes = ("Variability: standard deviation of the loss over epochs", "Confidence: exp(−averaged loss)")
-    left, right = st.columns([7, 4], gap="medium")
+    left, right = st.columns([3, 2], gap="medium")
     with left:
         figure = maps.plane(points, at, chosen, codes=seen.group, axes=axes, height=520)
         table = pd.DataFrame(points[at[:1000]], columns=list(AXES))

@@ -13,7 +13,8 @@ from core.records import Label, Source
 DRAWN = 20_000
 """Points that a browser gets at most."""
 
-SCALE = [[0, "#B9A9EE"], [0.5, "#7A5FD6"], [1, "#3A1E93"]]
+SCALE = [[0, "#5A7BD8"], [0.5, "#2AA198"], [1, "#B5851B"]]
+"""From low to high; each colour can be seen on white and on black."""
 SOURCE_LOOKS = {
     Source.NONE: ("#7B8494", "circle"),
     Source.MODEL: ("#7B8494", "square"),
@@ -45,8 +46,9 @@ def plane(
     figure = _figure(*(axes or ("", "")), height)
     looks: Mapping[int, tuple[str, str, str]] = _looks(by)
     if values is not None:
-        marker = {"color": values[at], "colorscale": SCALE, "showscale": True, "colorbar": {"title": title, "thickness": 12}}
-        _add(figure, points, at, chosen, "", marker, size=5)
+        bar = {"title": {"text": title, "side": "right"}, "thickness": 12, "len": 0.7, "y": 0, "yanchor": "bottom"}
+        marker = {"color": values[at], "colorscale": SCALE, "showscale": True, "colorbar": bar}
+        _add(figure, points, at, chosen, "", marker, size=4 if len(at) > 3000 else 7)
     elif codes is not None:
         counts = np.bincount(codes, minlength=max(looks) + 1)
         picked = np.bincount(codes[chosen], minlength=max(looks) + 1)
@@ -62,13 +64,14 @@ def plane(
                 chosen,
                 f"{word} ({of}{counts[code]:,})",
                 {"color": colour, "symbol": symbol},
-                4 if common else 7,
+                4 if common else 5 if len(at) > 5000 else 7,
             )
+    figure.update_yaxes(rangemode="normal")
     if axes is None:
         low, high = points.min(axis=0), points.max(axis=0)
         pad = 0.03 * (high - low) + 1e-6
         figure.update_xaxes(range=[low[0] - pad[0], high[0] + pad[0]])
-        figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]], rangemode="normal")
+        figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]])
         for axis in (figure.update_xaxes, figure.update_yaxes):
             axis(showticklabels=False, showgrid=False, zeroline=False)
     return figure
@@ -93,7 +96,7 @@ def _add(
         showlegend=bool(name),
         marker=marker | {"size": size, "opacity": 0.75},
         selectedpoints=picked,
-        unselected={"marker": {"opacity": 0.12}},
+        unselected={"marker": {"opacity": 0.2}},
         hoverinfo="skip",
     )
 

@@ -64,8 +64,12 @@ def choose(data: Dataset) -> Run | None:
         if not runs:
             widgets.empty("No map yet", "Choose what to draw above; a map is kept once it is computed.")
         return None
-    state.keep_valid("map", list(done))
-    chosen = st.selectbox("Map", list(done), format_func=lambda run_id: _map_label(done[run_id]), key="map", bind="query-params")
+    if st.session_state.get("map") not in done:
+        asked = st.query_params.get("map")
+        st.session_state["map"] = asked if asked in done else next(iter(done))
+    chosen = st.selectbox("Map", list(done), format_func=lambda run_id: _map_label(done[run_id]), key="map")
+    if "map" in st.query_params or chosen != next(iter(done)):
+        st.query_params["map"] = chosen  # bound by Streamlit, the address would hold the words and not the id
     return done[chosen]
 
 
@@ -79,7 +83,7 @@ def _map_label(run: Run) -> str:
 def explore(data: Dataset, run: Run) -> None:
     """The map and what is selected on it; drawing an outline reruns only this."""
     found, clicks, of = state.projection(run.id), _clicks(data, run), run.settings["of"]
-    left, right = st.columns([7, 4], gap="medium")
+    left, right = st.columns([3, 2], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             colour = st.selectbox("Colour by", COLOURS[of], key=f"map_colour_{of}", width=240, persist_state="session")
@@ -88,11 +92,12 @@ def explore(data: Dataset, run: Run) -> None:
                 shown = st.segmented_control("Training", [BEFORE, AFTER, BOTH], default=BEFORE, required=True, key="map_shown")
             widgets.legend()
         chosen = _maps(data, run, found, clicks, colour, shown)
-        settings = run.settings
+        settings, fitted, n = run.settings, run.result["fitted"], run.result["n"]
+        rest = f" {fitted:,} of {n:,} were fitted; the others lie among their nearest." if fitted < n else ""
+        joint = " Both trainings were fitted together, the second turned onto the first." if found.other is not None else ""
         st.caption(
             f"UMAP of unit vectors: {settings['neighbours']} neighbours, least distance {settings['min_dist']:g}, seed "
-            f"{settings['seed']}, {run.seconds:.0f} s. {run.result['fitted']:,} of {run.result['n']:,} fitted, the others lie "
-            "among their nearest. Neighbourhoods mean something; distances between clusters do not."
+            f"{settings['seed']}, {run.seconds:.0f} s.{rest}{joint} Neighbourhoods have a meaning, far distances have none."
         )
     with right:
         _selected(data, run, clicks, chosen)
@@ -121,8 +126,10 @@ def _maps(data: Dataset, run: Run, found: Projection, clicks: Clicks, colour: st
             _same_axes(figure, limits)
             table = pd.DataFrame(layouts[name][at[:1000]], columns=["x", "y"]).assign(selected=mask[at[:1000]])
             count = int(mask.sum())
-            finding = f"{count:,} {what}s are selected" if count else f"{what}s that lie together are alike to the model"
-            trained = f"{name.capitalize()} training: " if found.other is not None else ""
+            finding = (
+                f"{count:,} {what}s are selected" if count else f"{what.capitalize()}s that lie together are alike to the model"
+            )
+            trained = f"{name.capitalize()} training · " if found.other is not None else ""
             lasso.chart(f"map_{name}", run.id, f"{trained}{finding}", figure, table, about)
     return mask
 
@@ -169,8 +176,8 @@ def _selected(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray) -> No
     pairs = data.train.where(picked)
     with st.container(border=True, key="map_selected"):
         if not chosen.any():
-            st.markdown("**Nothing is selected**")
-            st.markdown(":gray[Draw around some points. The outline is tested on all rows, drawn or not.]")
+            hint = "Draw around some points. The outline is tested on all rows, drawn or not."
+            lasso.nothing("map_first", run.id, hint)
             selections.undo(data, "map")
             return
         extra = "" if of == "pairs" else f" of {int(chosen.sum()):,} {of}"
@@ -194,10 +201,10 @@ def _selected(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray) -> No
 def composition(codes: np.ndarray, picked: np.ndarray, named: dict[int, str], heading: str) -> None:
     """Groups among the selected beside all, as a table with the lift."""
     table = dynamics.composition(codes, picked)
-    told = [f"{share:.1%} (all {of_all:.1%})" for share, of_all in zip(table["share"], table["of all"], strict=True)]
-    table = table.assign(**{heading: table["group"].map(named), "share": told})
+    told = [f"{share:.1%} / {of_all:.1%}" for share, of_all in zip(table["share"], table["of all"], strict=True)]
+    table = table.assign(**{heading: table["group"].map(named), "here / all": told})
     lift = st.column_config.NumberColumn(
         "lift", format="%.2f", help="Share among the selected over share among all; 1 is as usual."
     )
-    n = st.column_config.NumberColumn("n", format="localized")
-    st.dataframe(table[[heading, "n", "lift", "share"]], hide_index=True, column_config={"lift": lift, "n": n})
+    n = st.column_config.NumberColumn("n", format="localized", width="small")
+    st.dataframe(table[[heading, "n", "here / all", "lift"]], hide_index=True, column_config={"lift": lift, "n": n})

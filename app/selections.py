@@ -49,7 +49,11 @@ def _save(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
 
 
 def _label(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
-    with st.popover("Label", icon=":material/label:", disabled=not state.annotator()):
+    opened = f"{key}_labelling"
+    box = st.popover("Label", icon=":material/label:", disabled=not state.annotator(), key=opened, on_change="rerun")
+    if not box.open:
+        return
+    with box:
         by_person = _decided(data, pairs)
         st.markdown(f"**{len(pairs):,} pairs** · {_composition(state.codes_now(data, pairs))}")
         again = by_person.any() and st.checkbox(
@@ -57,19 +61,18 @@ def _label(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
         )
         chosen = pairs if again else pairs.where(~by_person)
         reason = st.selectbox("Reason", list(REASONS), format_func=lambda code: REASONS[code], key=f"{key}_reason")
+        fits = 0 < len(chosen) <= LABEL_LIMIT
         if len(chosen) > LABEL_LIMIT:
             widgets.note(f"One action labels at most {LABEL_LIMIT:,} pairs; select fewer.")
+        told = (data.name, raw(data, chosen) if fits else [])
         for relevant, answer in ANSWERS.items():
-            look = LABELS[answer_label(relevant, observed=True)]
             st.button(
-                f"{look.sign} {len(chosen):,} are {answer}"
-                if relevant != "unsure"
-                else f"{look.sign} {answer} about {len(chosen):,}",
+                f"{LABELS[answer_label(relevant, observed=True)].sign} {len(chosen):,}: {answer}",
                 key=f"{key}_label_{relevant}",
                 width="stretch",
-                disabled=not 0 < len(chosen) <= LABEL_LIMIT,
+                disabled=not fits,
                 on_click=_decide,
-                args=(data.name, raw(data, chosen) if len(chosen) <= LABEL_LIMIT else [], relevant, reason, origin),
+                args=(*told, relevant, reason, origin, opened),
             )
 
 
@@ -85,15 +88,16 @@ def _composition(codes: np.ndarray) -> str:
     return ", ".join(f"{look.sign} {n:,} {look.word}" for look, n in looks)
 
 
-def _decide(dataset: str, pairs: list[tuple[str, str]], relevant: str, reason: str, origin: str) -> None:
+def _decide(dataset: str, pairs: list[tuple[str, str]], relevant: str, reason: str, origin: str, opened: str) -> None:
+    st.session_state[opened] = False  # the undo lies under it
     try:
         who = state.annotator()
         rows = state.store().decide(dataset, pairs, relevant, annotator=who, note=f"as a set, {origin}", reason=reason)
     except WinnowError as error:
         state.flash(f"Not saved: {error}", ":material/error:")
         return
-    st.session_state[_DONE] = (dataset, rows[0].batch, f"{len(rows):,} pairs are {ANSWERS[relevant]}")
-    state.flash(f"Saved: {len(rows):,} pairs are {ANSWERS[relevant]}.")
+    st.session_state[_DONE] = (dataset, rows[0].batch, f"{len(rows):,} pairs: {ANSWERS[relevant]}")
+    state.flash(f"Saved: {len(rows):,} pairs: {ANSWERS[relevant]}.")
 
 
 def undo(data: Dataset, key: str) -> None:

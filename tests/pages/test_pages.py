@@ -24,6 +24,7 @@ PAGES = {
     "pair": "Pair",
     "train": "Train",
     "losses": "Losses",
+    "embeddings": "Embeddings",
     "method": "Method",
     "board": "Judge",
     "review": "Review",

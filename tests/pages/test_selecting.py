@@ -1,0 +1,134 @@
+"""Losses and Embeddings: outlines count all rows, and what is selected can be saved, labelled as one, and taken back."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import datasets, runs
+from core.artifacts import Home
+from core.store import Store
+from tests.pages.helpers import NAME, carry_out, said, sound
+
+Open = Callable[..., AppTest]
+
+
+def outlined(app: AppTest, key: str, drawing: str, x: tuple[float, float], y: tuple[float, float]) -> AppTest:
+    """As after a box was drawn: what the chart's callback keeps."""
+    corners = ([x[0], x[1], x[1], x[0]], [y[0], y[0], y[1], y[1]])
+    app.session_state[f"{key}_outlines"] = (drawing, [corners])
+    return sound(app.run())
+
+
+@pytest.fixture
+def trained(ready: Home) -> runs.Run:
+    return runs.newest_trained(ready, NAME, datasets.info(ready, NAME).fingerprint)
+
+
+class TestDataMap:
+    def test_an_outline_counts_every_click_inside(self, ready: Home, trained: runs.Run, open_page: Open) -> None:
+        losses = runs.folder(ready, trained.id).losses()
+        confidence = np.exp(-losses["mean"])
+        low = float(np.quantile(confidence, 0.2))
+        page = open_page("losses", tab="Data map")
+        assert "Nothing is selected" in said(page)
+        page = outlined(page, "data_map", trained.id, (-1, 100), (-1, low))
+        assert f"**{int((confidence < low).sum()):,} training clicks are selected**" in said(page)
+
+    def test_labelling_is_one_batch_with_an_undo(self, ready: Home, trained: runs.Run, open_page: Open) -> None:
+        store, n = Store.open(ready), len(datasets.load(ready, NAME).train)
+        page = outlined(open_page("losses", tab="Data map"), "data_map", trained.id, (-1, 100), (-1, 2))
+        page.session_state["data_map_labelling"] = True
+        sound(page.run().button(key="data_map_label_no").click().run())
+        page.session_state["data_map_labelling"] = True
+        sound(page.run())
+        decisions = store.decisions(NAME)
+        assert (len(decisions), {row.relevant for row in decisions}, len({row.batch for row in decisions})) == (n, {"no"}, 1)
+        assert {row.note for row in decisions} == {"as a set, data map"}
+        assert f"{n:,} that a person has decided" in page.checkbox(key="data_map_again").label
+        assert page.button(key="data_map_label_yes").disabled  # nothing is left that no person has decided
+        sound(page.button(key="data_map_undo").click().run())
+        assert len(store.standing(NAME)) == 0
+        assert len(store.decisions(NAME)) == 2 * n
+
+    def test_an_outline_on_another_training_is_not_taken_over(self, trained: runs.Run, open_page: Open) -> None:
+        page = outlined(open_page("losses", tab="Data map"), "data_map", "another", (-1, 100), (-1, 2))
+        assert "Nothing is selected" in said(page)
+
+
+class TestLosses:
+    @pytest.mark.parametrize("loss", ["early", "last", "epoch", "model"])
+    @pytest.mark.parametrize("shape", ["density", "counts"])
+    def test_every_loss_in_every_shape(self, ready: Home, open_page: Open, loss: str, shape: str) -> None:
+        page = open_page("losses")
+        page.selectbox(key="loss").set_value(loss)
+        sound(page.segmented_control(key="shape").set_value(shape).run())
+        unobserved = "have no click" in said(page)
+        assert unobserved == (loss == "model")
+        if loss == "epoch":
+            first = said(page)
+            sound(page.slider(key="epoch").set_value(1).run())
+            assert "at epoch 1" in said(page) != first
+
+    def test_what_a_denoiser_throws_away(self, ready: Home, trained: runs.Run, open_page: Open) -> None:
+        losses, train = runs.folder(ready, trained.id).losses(), datasets.load(ready, NAME).train
+        truth = {(u, i): t for u, i, t in zip(train.user, train.item, train.truth, strict=True)}
+        code = np.array([truth[pair] for pair in zip(losses["user"], losses["item"], strict=True)])
+        k = int((losses["mean"] > np.quantile(losses["mean"], 0.85)).sum())
+        gone = code[np.argsort(losses["mean"])[-k:]]
+        caught, lost = ((gone == label).sum() / (code == label).sum() for label in (2, 1))
+        assert f"Dropping {k:,} clicks by the averaged loss catches {caught:.0%} of the noise and {lost:.0%} of the hard" in said(
+            open_page("losses")
+        )
+
+    def test_clicks_above_the_line_are_saved_and_found_again(self, ready: Home, trained: runs.Run, open_page: Open) -> None:
+        losses = runs.folder(ready, trained.id).losses()
+        n = int((losses["mean"].astype(float) > np.quantile(losses["mean"], 0.85)).sum())
+        page = open_page("losses")
+        page.text_input(key="above_name").set_value("doubtful ones")
+        sound(page.button(key="above_save").click().run())
+        [row] = Store.open(ready).selections(NAME).to_dict("records")
+        assert (row["name"], row["n"]) == ("doubtful ones", n)
+        page = open_page("losses", tab="Selections")
+        assert page.selectbox(key="losses_chosen").value == "doubtful ones"
+        sound(page.button(key="losses_saved_ask").click().run())
+        asked = [run for run in runs.listing(ready, NAME, "judge") if run.settings["pairs"]]
+        assert len(asked) == 1
+        sound(page.button(key="losses_delete").click().run())
+        assert not len(Store.open(ready).selections(NAME))
+
+    def test_a_name_that_is_taken_is_refused(self, ready: Home, open_page: Open) -> None:
+        Store.open(ready).keep_selection(NAME, "mine", [("u", "i")], annotator="ann")
+        page = open_page("losses")
+        page.text_input(key="above_name").set_value("mine")
+        sound(page.button(key="above_save").click().run())
+        assert any("already" in error.value for error in page.error)
+
+
+class TestEmbeddings:
+    def test_without_a_map_the_form_offers_one(self, ready: Home, open_page: Open) -> None:
+        page = open_page("embeddings")
+        assert "No map yet" in said(page)
+        assert not page.button(key="start_project").disabled
+
+    @pytest.mark.parametrize("of", ["pairs", "users", "items"])
+    def test_an_outline_selects_clicks(self, ready: Home, open_page: Open, of: str) -> None:
+        run = carry_out(ready, "project", of=of)
+        kept = runs.folder(ready, run).projection()["points"].astype(float)
+        x, y = np.median(kept, axis=0)
+        inside = (kept[:, 0] < x) & (kept[:, 1] < y)
+        train = datasets.load(ready, NAME).train
+        n = int((inside if of == "pairs" else inside[train.user if of == "users" else train.item]).sum())
+        page = outlined(open_page("embeddings"), "map_first", run, (-1e3, float(x)), (-1e3, float(y)))
+        assert f"**{n:,} training clicks" in said(page)
+        for colour in page.selectbox(key=f"map_colour_{of}").options:
+            sound(page.selectbox(key=f"map_colour_{of}").select(colour).run())
+            assert f"**{n:,} training clicks" in said(page)
+
+    def test_two_trainings_side_by_side(self, ready: Home, open_page: Open) -> None:
+        first, second = (run.id for run in runs.listing(ready, NAME, "train"))
+        carry_out(ready, "project", run=first, other=second)
+        page = open_page("embeddings")
+        sound(page.segmented_control(key="map_shown").set_value("side by side").run())
+        assert len(page.get("plotly_chart")) == 2
