@@ -26,6 +26,7 @@ PAGES: dict[str, Entry] = {
     "losses": Entry("Losses", ":material/ssid_chart:", "Model"),
     "method": Entry("Method", ":material/function:", "Model"),
     "board": Entry("Judge", ":material/gavel:", "Audit"),
+    "preview": Entry("Preview", ":material/preview:", "Audit"),
     "compare": Entry("Compare", ":material/difference:", "Audit"),
 }
 
