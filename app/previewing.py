@@ -40,10 +40,11 @@ class WhatIf:
         return graph | {"labels": version}
 
 
-def base(run: Run) -> Base | None:
+def base(data: Dataset, run: Run) -> Base | None:
     """What the previews start from; None, with the reason shown, when this training cannot be previewed."""
     try:
-        return state.preview_base(run.id)
+        with st.spinner("Reading the training and ranking its lists"):
+            return state.preview_base(data, run.id)
     except WinnowError as error:
         widgets.failure(error)
         navigation.link("train", "Train a model")

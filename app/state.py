@@ -382,14 +382,10 @@ def embeddings(run_id: str) -> Embeddings:
     return _embeddings(str(home().path), run_id)
 
 
-def preview_base(run_id: str) -> Base:
+@per_dataset
+def preview_base(data: Dataset, run_id: str) -> Base:
     """What previews of a finished training start from."""
-    return _preview_base(str(home().path), run_id)
-
-
-@st.cache_resource(max_entries=2, show_spinner="Reading the training and ranking its lists")
-def _preview_base(home_path: str, run_id: str) -> Base:
-    return previews.load(Home.at(home_path), run_id)
+    return previews.load(home(), run_id)
 
 
 @per_dataset
@@ -408,7 +404,7 @@ def labels_by(data: Dataset, sources: frozenset[Source]) -> LabelSet:
 def preview(data: Dataset, run_id: str, sources: frozenset[Source], noisy_weight: float, add_missed: str) -> Preview:
     """What these labels would do to a finished training's lists."""
     wanted = {"noisy_weight": noisy_weight, "add_missed": add_missed}
-    return previews.preview(preview_base(run_id), labels_by(data, sources), **wanted)
+    return previews.preview(preview_base(data, run_id), labels_by(data, sources), **wanted)
 
 
 def comparison(a: str, b: str) -> Comparison:
