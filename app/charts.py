@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from app.palette import GREY, HUMAN, LABELS, PRIMARY
 from core.agreement import Estimate
-from core.compare import Comparison
+from core.compare import Delta
 from core.dynamics import Band, Curve, Drop, Histogram
 from core.records import VIEWS, Label, Rating
 from core.verdict import Measured
@@ -184,16 +184,13 @@ def _add_line(figure: go.Figure, points: list[tuple[float, float]], name: str, l
     figure.add_scatter(x=x, y=y, name=name, mode=mode, line=line, marker={"size": 6})
 
 
-def differences(comparison: Comparison, names: Sequence[str]) -> go.Figure:
-    """Each metric's change from A to B with its interval; filled where the interval leaves 0 out."""
-    figure = _figure("Change from A to B", "", 60 + 42 * len(names), showlegend=False)
-    for name in reversed(names):
-        delta = comparison.metrics[name]
+def differences(named: dict[str, Delta], x: str = "Change from A to B") -> go.Figure:
+    """Each line's change with its interval; filled where the interval leaves 0 out."""
+    figure = _figure(x, "", 60 + 42 * len(named), showlegend=False)
+    for name, delta in reversed(named.items()):
         reach = {"array": [delta.high - delta.delta], "arrayminus": [delta.delta - delta.low], "thickness": 2, "width": 6}
         marker = {"size": 12, "color": PRIMARY if delta.clear else GREY, "symbol": "circle" if delta.clear else "circle-open"}
-        figure.add_scatter(
-            x=[delta.delta], y=[metric_word(name)], mode="markers", marker=marker, error_x=reach | {"type": "data"}
-        )
+        figure.add_scatter(x=[delta.delta], y=[name], mode="markers", marker=marker, error_x=reach | {"type": "data"})
     return figure.add_vline(0, line={"color": GREY, "width": 1})
 
 

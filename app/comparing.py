@@ -10,6 +10,7 @@ from core.runs import Run
 
 MAIN = ("recall@20", "ndcg@20", "precision@20", "hit@20", "mrr@20", "recall@10", "ndcg@10")
 TILES = ("recall@20", "ndcg@20", "precision@20", "mrr@20")
+INTERVALS = "Points with 95 % intervals over users; filled when the interval leaves out 0"
 QUIET = {"labels", "label content", "seed"}
 """Settings that may differ without a warning: that they differ is the point."""
 
@@ -85,9 +86,7 @@ def verdict(comparison: Comparison) -> None:
     else:
         sentence = f"No clear difference in {word} on these test users ({reach})."
     widgets.section(sentence)
-    seeds = (
-        "One training each: another seed can shift both by a few thousandths, so repeat with other seeds before you rely on it."
-    )
+    seeds = "Another seed can shift both by a few thousandths: see the seeds below before you rely on it."
     st.caption(f"{comparison.n_users:,} test users, paired; the interval is from resampling users. {seeds}")
     with st.grid(columns=len(TILES), min_column_width=160, gap="small"):
         for name in TILES:
@@ -105,24 +104,12 @@ def verdict(comparison: Comparison) -> None:
 
 
 def changes(comparison: Comparison) -> None:
-    names = [name for name in MAIN if name in comparison.metrics]
-    clear = sum(comparison.metrics[name].clear for name in names)
-    rows = [
-        {
-            "metric": charts.metric_word(name),
-            "A": delta.a,
-            "B": delta.b,
-            "change": delta.delta,
-            "from": delta.low,
-            "to": delta.high,
-            "interval leaves out 0": delta.clear,
-        }
-        for name, delta in comparison.metrics.items()
-    ]
+    named = {charts.metric_word(name): comparison.metrics[name] for name in MAIN if name in comparison.metrics}
+    clear = sum(delta.clear for delta in named.values())
     leave = "leaves" if clear == 1 else "leave"
-    finding = f"{clear} of {len(names)} intervals {leave} out 0; with {len(names)}, one may do so by chance"
-    about = "Points with 95 % intervals over users; filled when the interval leaves out 0"
-    widgets.chart("changes", finding, charts.differences(comparison, names), pd.DataFrame(rows), about)
+    finding = f"{clear} of {len(named)} intervals {leave} out 0; with {len(named)}, one may do so by chance"
+    rows = widgets.delta_table({charts.metric_word(name): delta for name, delta in comparison.metrics.items()}, "metric")
+    widgets.chart("changes", finding, charts.differences(named), rows, INTERVALS)
 
 
 def course(a: Run, b: Run) -> None:

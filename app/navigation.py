@@ -28,6 +28,7 @@ PAGES: dict[str, Entry] = {
     "method": Entry("Method", ":material/function:", "Model"),
     "board": Entry("Judge", ":material/gavel:", "Audit"),
     "review": Entry("Review", ":material/rate_review:", "Audit"),
+    "preview": Entry("Preview", ":material/preview:", "Audit"),
     "compare": Entry("Compare", ":material/difference:", "Audit"),
 }
 

@@ -17,19 +17,21 @@ from core import assessment as assessments
 from core import browse, compare, datasets, dynamics, judges, pipeline, runs
 from core import candidates as candidate_rules
 from core import labels as label_rules
+from core import preview as previews
 from core.artifacts import ROOT, Home, read_json
 from core.assessment import Assessment
 from core.candidates import Answered
-from core.compare import Comparison
+from core.compare import Comparison, Flips, Segment
 from core.datasets import DatasetInfo, Draft, Peek
 from core.datasets.health import Check
 from core.datasets.health import health as health_checks
 from core.judges import Health
 from core.judges.pulling import Pulling
+from core.preview import Base, Preview
 from core.projection import Projection
-from core.records import Candidates, Dataset, Embeddings, Interactions, LabelSet
+from core.records import Candidates, Dataset, Embeddings, Interactions, LabelSet, Report, Source
 from core.runs import Run, State
-from core.settings import ImportSettings, JudgeSettings
+from core.settings import CompareSettings, ImportSettings, JudgeSettings
 from core.store import Store, audits
 
 DATASET, RUN, ANNOTATOR = "ctx_dataset", "ctx_run", "annotator"
@@ -418,6 +420,31 @@ def _projection(home_path: str, run_id: str) -> Projection:
     return Projection(**runs.folder(Home.at(home_path), run_id).projection())
 
 
+@per_dataset
+def preview_base(data: Dataset, run_id: str) -> Base:
+    """What previews of a finished training start from."""
+    return previews.load(home(), run_id)
+
+
+@per_dataset
+def frozen(data: Dataset, version: str) -> LabelSet:
+    """The labels of a version."""
+    return pipeline.frozen_labels(home(), data, version)
+
+
+@per_revision
+def labels_by(data: Dataset, sources: frozenset[Source]) -> LabelSet:
+    """The labels when only these sources count."""
+    return previews.labels_by(data, judgments(data), standing(data), sources)
+
+
+@per_revision
+def preview(data: Dataset, run_id: str, sources: frozenset[Source], noisy_weight: float, add_missed: str) -> Preview:
+    """What these labels would do to a finished training's lists."""
+    wanted = {"noisy_weight": noisy_weight, "add_missed": add_missed}
+    return previews.preview(preview_base(data, run_id), labels_by(data, sources), **wanted)
+
+
 def comparison(a: str, b: str) -> Comparison:
     """Two finished trainings."""
     return _comparison(str(home().path), a, b)
@@ -426,6 +453,14 @@ def comparison(a: str, b: str) -> Comparison:
 @st.cache_resource(max_entries=16, show_spinner="Resampling the test users")
 def _comparison(home_path: str, a: str, b: str) -> Comparison:
     return compare.compare(Home.at(home_path), a, b)
+
+
+@per_dataset
+def beneath(data: Dataset, a: str, b: str) -> tuple[list[Segment], Flips, list[Report]]:
+    """What lies beneath the means of a comparison: segments, flips, and both reports on the test users."""
+    reports = [runs.folder(home(), run_id).report("test") for run_id in (a, b)]
+    parts = compare.segments(*reports, data.train, data.n_items, CompareSettings())
+    return parts, compare.flips(*reports, "hit@20"), reports
 
 
 @st.cache_data(ttl=15, max_entries=4, show_spinner="Asking the server")

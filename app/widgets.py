@@ -10,6 +10,7 @@ import streamlit as st
 
 from app import navigation, state
 from app.palette import LABELS, RATINGS, SOURCES, STATES
+from core.compare import Delta
 from core.errors import WinnowError
 from core.records import Dataset, Label, Source
 from core.runs import Run
@@ -160,6 +161,24 @@ def chart(key: str, finding: str, figure: go.Figure, table: pd.DataFrame, about:
         st.plotly_chart(figure, key=key, alt=f"{finding} {about}".strip(), config={"displaylogo": False})
         with st.popover("Show as table", type="tertiary", icon=":material/table:"):
             st.dataframe(table, hide_index=True, height=320)
+
+
+def delta_table(named: dict[str, Delta], first: str, a: str = "A", b: str = "B") -> pd.DataFrame:
+    """Paired differences, one line each; `first` heads the names."""
+    return pd.DataFrame(
+        [
+            {
+                first: name,
+                a: delta.a,
+                b: delta.b,
+                "change": delta.delta,
+                "from": delta.low,
+                "to": delta.high,
+                "interval leaves out 0": delta.clear,
+            }
+            for name, delta in named.items()
+        ]
+    )
 
 
 def tiles(values: Sequence[tuple[str, str, str]]) -> None:

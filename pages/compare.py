@@ -1,6 +1,6 @@
 """Compare: two trainings side by side on the same test users."""
 
-from app import comparing, loop, widgets
+from app import compared, comparing, filing, loop, widgets
 
 widgets.title("Compare", "Did it help? The same test users, ranked by two trainings, with the uncertainty of the difference.")
 data = widgets.need_dataset()
@@ -12,4 +12,6 @@ if chosen is None:
         pass
 else:
     comparing.show(*chosen)
+    compared.show(data, *chosen)
+filing.show(data)
 loop.show_next("compare", data)
