@@ -3,12 +3,13 @@
 # make bench  the slow benchmarks: one turn of the loop
 # make bench-preview  how fast previews are and how well they foretell a retraining: a quarter of an hour
 # make bench-quality  the tables of quality: hours, goes on where it was stopped
+# make screens  the pictures of every page under docs/
 PYTHON ?= python3
 PORT ?= 8501
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: app test bench bench-preview bench-quality clean
+.PHONY: app test screens bench bench-preview bench-quality clean
 
 app: $(VENV)/.installed
 	@$(RUN) -m core datasets --json | grep -q '"name"' || $(RUN) -m core demo
@@ -26,6 +27,9 @@ bench-preview: $(VENV)/.installed
 
 bench-quality: $(VENV)/.installed
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.quality $(BENCH_ARGS)
+
+screens: $(VENV)/.installed
+	$(RUN) -m docs.screens
 
 # torch first: its CPU build has a version of its own, which the pinned list then accepts
 $(VENV)/.installed: requirements.txt

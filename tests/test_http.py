@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Fatal
-from core.http import Answer, _wait_s, client, is_near, server_url
+from core.http import Answer, wait_s, client, is_near, server_url
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_what_a_refusal_says(text: str, says: str) -> None:
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
-    assert _wait_s("1.5") == 1.5
-    assert _wait_s("-3") == 0
-    assert _wait_s("") is None
-    assert _wait_s("soon") is None
+    assert wait_s("1.5") == 1.5
+    assert wait_s("-3") == 0
+    assert wait_s("") is None
+    assert wait_s("soon") is None
     later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-    assert 3500 < _wait_s(later) <= 3600
-    assert _wait_s("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert 3500 < wait_s(later) <= 3600
+    assert wait_s("Wed, 21 Oct 2015 07:28:00 GMT") == 0

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from app import charts, importing, palette, widgets, words
 from core import dynamics
 from core.artifacts import Home
-from core.compare import Comparison, Delta
+from core.compare import Delta
 from core.labels import label_of
 from core.records import Label, Rating, Source
 from core.runs import Run, State
@@ -125,9 +125,8 @@ def test_long_curves_are_thinned_and_keep_their_ends() -> None:
 
 
 def test_differences_draw_the_interval() -> None:
-    run = Run("a", "train", "d", {}, 0.0)
     deltas = {"recall@20": Delta(0.3, 0.32, 0.02, 0.01, 0.03), "mrr@20": Delta(0.4, 0.4, 0.0, -0.1, 0.1)}
-    figure = charts.differences(Comparison(run, run, deltas, [], 5), list(deltas))
+    figure = charts.differences(deltas)
     point = figure.data[-1]
     assert (point.x[0], point.error_x.array[0], point.error_x.arrayminus[0]) == pytest.approx((0.02, 0.01, 0.01))
     assert [trace.marker.symbol for trace in figure.data] == ["circle-open", "circle"]  # not clear, clear
