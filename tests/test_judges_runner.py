@@ -170,6 +170,9 @@ def test_a_server_that_comes_back_gets_time_to_load_its_model(store: Store, serv
     assert server.told()["loads"] == 2  # none was given up half-way
 
 
+NOWHERE = JudgeSettings(judge="ollama", workers=4, confidence="none", url="http://127.0.0.1:9")
+
+
 class Instant(OllamaJudge):
     """The Ollama judge with a server that needs no time, no network and no memory."""
 
@@ -196,31 +199,26 @@ def memory(home: Home, n: int) -> int:
     empty = np.full(len(wide.item_ids), "", object)
     wide = dataclasses.replace(wide, item_title=empty, item_category=empty, item_text=empty)
     store = Store.open(Home(home.path / str(n)))
-    chosen = settings_of_none()
+    chosen = NOWHERE
     judge = Instant(chosen, Path())
     tracemalloc.start()
     try:
-        summary = judges.run(store, wide, asked, judge, chosen)
+        assert judges.run(store, wide, asked, judge, chosen).asked == 2 * n
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
         store.close()
-        assert summary.asked == 2 * n
-
-
-def settings_of_none() -> JudgeSettings:
-    return JudgeSettings(judge="ollama", workers=4, confidence="none", url="http://127.0.0.1:9")
 
 
 def test_memory_hardly_grows_with_the_number_of_pairs(home: Home) -> None:
-    memory(home, 50)  # what is made once
+    memory(home, 200)  # what is made once
     few, many = memory(home, 300), memory(home, 1800)
     assert many - few < 1500 * 800  # bytes a pair; with keys as Python objects it was 2000
 
 
 def test_keys_are_whole_and_questions_with_one_text_share_one() -> None:
     """Digests that end with zeros, which NumPy drops."""
-    judge = Instant(settings_of_none(), Path())
+    judge = Instant(NOWHERE, Path())
     asked = candidates(SHOP, *[(user, item) for user in range(8) for item in range(60)])
     asked = asked.where(np.concatenate([np.arange(len(asked)), [0, 5]]))
     asyncio.run(judge.prepare(SHOP, ASKED))
