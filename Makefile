@@ -1,13 +1,14 @@
 # make app    the app on http://localhost:8501
 # make test   every test
 # make bench  the slow benchmarks: one turn of the loop
+# make bench-judge  the judges' runner under faults, load and stops: ten minutes
 # make bench-quality  the tables of quality: hours, goes on where it was stopped
 PYTHON ?= python3
 PORT ?= 8501
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: app test bench bench-quality clean
+.PHONY: app test bench bench-judge bench-quality clean
 
 app: $(VENV)/.installed
 	@$(RUN) -m core datasets --json | grep -q '"name"' || $(RUN) -m core demo
@@ -19,6 +20,9 @@ test: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(RUN) -m benchmarks.loop
+
+bench-judge: $(VENV)/.installed
+	$(RUN) -m benchmarks.judging $(BENCH_ARGS)
 
 bench-quality: $(VENV)/.installed
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.quality $(BENCH_ARGS)
