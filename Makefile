@@ -2,6 +2,7 @@
 # make test   every test
 # make bench  the slow benchmarks: one turn of the loop
 # make bench-preview  how fast previews are and how well they foretell a retraining: a quarter of an hour
+# make bench-judge  the judges' runner under faults, load and stops: ten minutes
 # make bench-quality  the tables of quality: hours, goes on where it was stopped
 # make screens  the pictures of every page under docs/
 PYTHON ?= python3
@@ -9,7 +10,7 @@ PORT ?= 8501
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: app test screens bench bench-preview bench-quality clean
+.PHONY: app test screens bench bench-quality bench-preview bench-judge clean
 
 app: $(VENV)/.installed
 	@$(RUN) -m core datasets --json | grep -q '"name"' || $(RUN) -m core demo
@@ -24,6 +25,9 @@ bench: $(VENV)/.installed
 
 bench-preview: $(VENV)/.installed
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.preview $(BENCH_ARGS)
+
+bench-judge: $(VENV)/.installed
+	$(RUN) -m benchmarks.judging $(BENCH_ARGS)
 
 bench-quality: $(VENV)/.installed
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.quality $(BENCH_ARGS)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Fatal
-from core.http import Answer, wait_s, client, is_near, server_url
+from core.http import Answer, client, is_near, server_url, wait_s
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import ollama
 from pydantic import ValidationError
 
-from core.errors import BadAnswer, Fatal, JudgeError, Transient
+from core.errors import BadAnswer, Fatal, JudgeError, Refused, Transient
 from core.judges.base import Cost, Health
 from core.judges.confidence import Token
 from core.judges.llm import Ask, Chat, LanguageModel
@@ -119,6 +119,8 @@ class OllamaJudge(LanguageModel):
         if chat.message.thinking and not content:
             raise BadAnswer("The model thought and did not answer.")
         self._check_whole(ask, chat.prompt_eval_count)
+        if chat.done_reason == "length" and (chat.prompt_eval_count or 0) + (chat.eval_count or 0) >= self._context - 2:
+            raise Refused(f"The question leaves no room for an answer: the window has {self._context:,} tokens.")
         return Chat(content, chat.done_reason == "length", _cost(chat, value), _tokens(chat))
 
     def _body(self, ask: Ask) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def the_rest_of_the_loop(page: Page, home: Home, dataset: str) -> None:
     """From an imported dataset to the comparison of two trainings."""
     opened(page, "Train")
     page.locator(".st-key-train_preset").get_by_text("quick").click()
+    expect(page.get_by_test_id("stCode").filter(has_text="--dim 32")).to_be_attached()  # the page has heard of it
     settled(page)
     plain = trained(page, home, dataset, 1)
     opened(page, "Judge")
@@ -68,6 +69,7 @@ def the_rest_of_the_loop(page: Page, home: Home, dataset: str) -> None:
     opened(page, "Train")
     page.get_by_role("combobox", name="Label version").click()
     page.get_by_role("option", name="v1").first.click()
+    expect(page.get_by_test_id("stCode").filter(has_text="--labels v1")).to_be_attached()
     settled(page)
     refined = trained(page, home, dataset, 2)
     assert plain.settings["dim"] == refined.settings["dim"] == TRAIN_PRESETS["quick"]["dim"]
