@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core import prompts
-from core.errors import BadAnswer
+from core.errors import BadAnswer, Fatal, JudgeError
 from core.judges.base import Cost, CutOff, Health, Reply, Request, Written
 from core.judges.confidence import Token, of_rating
 from core.judges.servers import Servers
@@ -101,8 +101,18 @@ class LanguageModel(abc.ABC):
     @abc.abstractmethod
     async def check(self) -> Health: ...
 
+    async def alive(self, lane: str) -> bool:
+        try:
+            await self._visit(lane)
+        except Fatal:
+            raise
+        except JudgeError:
+            return False
+        return True
+
     @abc.abstractmethod
-    async def alive(self, lane: str) -> bool: ...
+    async def _visit(self, lane: str) -> None:
+        """Raise what keeps a server from work."""
 
     @abc.abstractmethod
     def _connect(self, settings: JudgeSettings) -> Servers: ...

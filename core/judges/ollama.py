@@ -67,15 +67,9 @@ class OllamaJudge(LanguageModel):
         where = self.lanes[0] if len(self.lanes) == 1 else f"{len(self.lanes)} addresses"
         return Health(True, f"Ollama {version} at {where} with {self.model}.", models=tuple(sorted(models)), facts=facts)
 
-    async def alive(self, lane: str) -> bool:
-        try:
-            await self._servers.look(lane, "/api/version")
-            await self._verify(lane)
-        except Fatal:
-            raise
-        except JudgeError:
-            return False
-        return True
+    async def _visit(self, lane: str) -> None:
+        await self._servers.look(lane, "/api/version")
+        await self._verify(lane)
 
     async def _get_ready(self, window: int) -> None:
         """The servers must have the same weights under the model's name: an answer must not depend on who gave it."""

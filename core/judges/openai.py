@@ -60,14 +60,8 @@ class OpenAIJudge(LanguageModel):
         where = self.lanes[0] if len(self.lanes) == 1 else f"{len(self.lanes)} addresses"
         return Health(True, f"{where} with {self.model}.", models=names, facts={"weights": "the server tells no digest"})
 
-    async def alive(self, lane: str) -> bool:
-        try:
-            await self._models(lane)
-        except Fatal:
-            raise
-        except JudgeError:
-            return False
-        return True
+    async def _visit(self, lane: str) -> None:
+        await self._models(lane)
 
     async def _get_ready(self, window: int) -> None:
         self._do_without_what_is_local()

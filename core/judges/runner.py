@@ -8,6 +8,7 @@ import asyncio
 import random
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -23,6 +24,8 @@ from core.settings import JudgeSettings
 from core.store import PROBE, Store
 
 LOOK_S = 0.05
+KEEP_S, UNKEPT = 0.002, 64
+"""So much later, and so many at most at a time, an answer is written down: the next question is with the server by then, and no slot waits for the disk."""
 PROBED_USERS = 6
 """An estimate judges two pairs of so many users: the first shows what reading a user costs, the second what re-using it saves."""
 
@@ -109,6 +112,8 @@ class _Run:
         self._watch, self._should_stop, self._policy = watch, should_stop, policy
         self._began = time.monotonic()
         self._summary = Summary()
+        self._unkept: deque[Callable[[], None]] = deque()
+        self._fault: Exception | None = None
         self._lanes = self._new_lanes(settings.workers if judge.is_llm else 1)
         self.answered = np.zeros(0, bool)  # (m,) by key of the questions
 
@@ -238,13 +243,17 @@ class _Run:
         stage.engine = engine = Engine(lanes or self._lanes, self.judge.alive, self._policy)
         working = asyncio.ensure_future(engine.work(groups, task))
         try:
-            while not working.done():
+            while not working.done() and self._fault is None:
                 self._watch(stage.state(self))
                 await asyncio.wait([working], timeout=LOOK_S)
+            if self._fault is not None:
+                raise self._fault
             working.result()
         finally:
             working.cancel()
             await asyncio.wait([working])  # what is in flight hangs up before the connections close
+            while self._unkept:
+                self._unkept.popleft()()
             meter, so_far = engine.meter, self._summary
             self._summary = replace(
                 so_far,
@@ -253,6 +262,23 @@ class _Run:
                 tokens_out=so_far.tokens_out + meter.tokens_out,
             )
             self._watch(stage.state(self))
+
+    def keep_soon(self, keep: Callable[[], None]) -> None:
+        """Write an answer down when the next question is on its way; what has no server waits for nothing."""
+        if not self.judge.is_llm:
+            return keep()
+        if len(self._unkept) >= UNKEPT:
+            self._unkept.popleft()()
+        self._unkept.append(keep)
+        asyncio.get_running_loop().call_later(KEEP_S, self._keep_next)
+        return None
+
+    def _keep_next(self) -> None:
+        if self._unkept and self._fault is None:
+            try:
+                self._unkept.popleft()()
+            except Exception as error:  # noqa: BLE001 - raised again by _work
+                self._fault = error
 
     def _new_lanes(self, workers: int | None) -> list[Lane]:
         """They live as long as the run: what is learned about a server in one stage holds in the next."""
@@ -368,10 +394,14 @@ class _Question:
             origin=reply.origin,
         )
         truncated = trial.short or request.prompt.truncated
-        self._run.store.record(judgment, request.prompt.messages, reply.raw, how=reply.how, truncated=truncated)
-        self._run.answered[self._place] = True
-        self._stage.done += self._views
         self._timed(self._number, taken_s)
+
+        def keep() -> None:
+            self._run.store.record(judgment, request.prompt.messages, reply.raw, how=reply.how, truncated=truncated)
+            self._run.answered[self._place] = True
+            self._stage.done += self._views
+
+        self._run.keep_soon(keep)
         return reply.cost
 
     def note(self, kind: str, detail: str, trial: Trial) -> None:
