@@ -25,7 +25,8 @@ from core.store import PROBE, Store
 
 LOOK_S = 0.05
 KEEP_S, UNKEPT = 0.002, 64
-"""So much later, and so many at most at a time, an answer is written down: the next question is with the server by then, and no slot waits for the disk."""
+"""An answer is written down so much later, and so many at most wait for it: the next question is with the server by then, and
+no slot waits for the disk."""
 PROBED_USERS = 6
 """An estimate judges two pairs of so many users: the first shows what reading a user costs, the second what re-using it saves."""
 
