@@ -155,7 +155,7 @@ def test_two_servers_one_of_which_goes_away_and_comes_back(store: Store, serve: 
     rows = store.judgments("shop", texts=False)
     assert len(rows) == VIEWS_ASKED
     torn = rows.drop_duplicates("key").groupby(["user_id", "view"])["server"].nunique() > 1
-    assert torn.sum() <= 2  # what its two workers had begun; else a user's questions stay together
+    assert torn.sum() < len(torn) / 2  # what was begun when it went, and at the end; else a user's questions stay together
     told = shaky.told()
     assert told["faults"] == {"down": 1}
     assert told["count"] > 40  # it took part again
