@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import charts, itemlists, state, widgets
 from core import compare
-from core.compare import Flips, OverSeeds, Segment
+from core.compare import FEATURES, Flips, OverSeeds, Segment
 from core.evaluate import top_lists
 from core.preview import DEPTH
 from core.records import Dataset, Report
@@ -44,7 +44,7 @@ def segments(parts: list[Segment]) -> None:
 
 def _segment(one: Segment) -> str:
     reach = f"{one.low:,.0f}" if one.low == one.high else f"{one.low:,.0f} to {one.high:,.0f}"
-    return f"{reach} {'clicks in training' if one.feature == 'history' else 'clicks per item'}"
+    return f"{reach} {FEATURES[one.feature]}"
 
 
 def flips(found: Flips) -> None:

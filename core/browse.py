@@ -145,7 +145,9 @@ def ratings(judgments: pd.DataFrame) -> pd.DataFrame:
     wide["_source"] = label_rules.sources(wide)
     wide = wide.sort_values(["_both", "_source", "_at"], kind="stable").drop_duplicates(pair, keep="last")
     wide["rater"] = np.where(wide["is_llm"], wide["model"], wide["judge"])
-    return wide[columns].fillna("").reset_index(drop=True)
+    # a view that nobody answered is a column of numbers, all NaN
+    named = {name: wide[name].astype(object).fillna("") for name in columns if name != "is_llm"}
+    return wide[columns].assign(**named).reset_index(drop=True)
 
 
 def agreement(table: pd.DataFrame) -> np.ndarray:

@@ -17,6 +17,7 @@ import pytest  # noqa: E402
 from core.artifacts import ROOT, Home  # noqa: E402
 from core.records import Edges, Interactions, Relevance  # noqa: E402
 from core.rng import stream  # noqa: E402
+from core.store import Store  # noqa: E402
 from tests.model_server.process import ModelServer, start  # noqa: E402
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # tests never wait for a model hub
@@ -54,6 +55,12 @@ def call(home: Home, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
         return json.loads(capsys.readouterr().out)
 
     return call
+
+
+@pytest.fixture
+def store(home: Home) -> Store:
+    """The database of the empty home."""
+    return Store.open(home)
 
 
 @pytest.fixture(scope="session")

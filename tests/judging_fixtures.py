@@ -3,6 +3,8 @@
 import numpy as np
 
 from core.records import Candidates, Dataset, Interactions
+from core.settings import JudgeSettings
+from tests.model_server.process import ModelServer
 
 
 def texts(*values: str) -> np.ndarray:
@@ -20,6 +22,12 @@ def candidates(dataset: Dataset, *codes: tuple[int, int]) -> Candidates:
     observed = np.isin(found.codes(dataset.n_items), dataset.train.codes(dataset.n_items))
     zero = np.zeros(len(found), np.float32)
     return Candidates(found.user, found.item, observed, zero, zero, zero, zero)
+
+
+def ollama(*servers: ModelServer, **changes: object) -> JudgeSettings:
+    """A judge on these servers that does not wait for long."""
+    urls = " ".join(server.url for server in servers)
+    return JudgeSettings(**{"judge": "ollama", "url": urls, "timeout_s": 5, **changes})
 
 
 def catalogue() -> Dataset:

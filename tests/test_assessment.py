@@ -9,7 +9,6 @@ from audit_fixtures import Opinion, judged
 from judging_fixtures import catalogue, texts
 
 from core import assessment
-from core.artifacts import Home
 from core.assessment import Assessment
 from core.errors import NotFoundError
 from core.records import Dataset, Interactions
@@ -17,11 +16,6 @@ from core.rng import stream
 from core.store import Store
 
 HIGH, LOW = ("High", "High"), ("Mid", "Low")
-
-
-@pytest.fixture
-def store(home: Home) -> Store:
-    return Store.open(home)
 
 
 @pytest.fixture

@@ -6,17 +6,11 @@ import pytest
 from audit_fixtures import Opinion, judged
 from judging_fixtures import catalogue
 
-from core.artifacts import Home
 from core.errors import NotFoundError, SettingsError
 from core.records import Dataset
 from core.store import Store, audits
 
 HIGH, LOW = ("High", "High"), ("High", "Low")
-
-
-@pytest.fixture
-def store(home: Home) -> Store:
-    return Store.open(home)
 
 
 @pytest.fixture

@@ -32,11 +32,6 @@ QUICK = Policy(pause_s=0.001, busy_s=0.2, poll_s=0.005)
 SETTINGS = JudgeSettings(encoder="tfidf")
 
 
-@pytest.fixture
-def store(home: Home) -> Store:
-    return Store.open(home)
-
-
 class Scripted:
     """A judge that does what a list says, then answers; it counts who asks at once."""
 

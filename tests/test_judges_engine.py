@@ -111,11 +111,22 @@ def test_no_more_workers_than_the_ceiling() -> None:
 
 
 def test_with_too_little_to_do_nothing_is_learned() -> None:
-    """Two groups keep two workers busy: that nobody waits then says nothing about a third."""
-    engine, _ = Farm(1, 1.0).work(groups(1, 200))
+    """Ten questions one after the other: that nobody waited says nothing about a second worker's wait."""
+    engine, _ = Farm(1).work([(f"u{number}", [number]) for number in range(6)])
     assert engine.workers <= 2
-    engine, _ = Farm(8).work(groups(2, 200))
-    assert engine.workers <= 3
+    engine, _ = Farm(8).work(groups(1, 5))  # too few to split
+    assert engine.workers <= 2
+
+
+def test_one_long_group_does_not_leave_slots_idle() -> None:
+    farm = Farm(4)
+    engine, taken_s = farm.work(groups(1, 400))
+    assert once(farm.answered, 400)
+    assert engine.workers == 4
+    assert taken_s < 1.1 * 400 / 4
+    _, taken_s = (farm := Farm(1)).work(groups(1, 400), ("a", "b", "c"), fixed=1)
+    assert once(farm.answered, 400)
+    assert taken_s < 1.05 * 400 / 3
 
 
 def test_wished_workers_stay() -> None:
@@ -189,7 +200,8 @@ class TestLanes:
         farm.work(asked, ("a", "b"), fixed=1)
         own = sum(farm.by[number] == lane_of(user, "ab") for user, numbers in asked for number in numbers)
         assert own >= 180
-        assert all(len({farm.by[number] for number in numbers}) == 1 for _, numbers in asked)
+        torn = sum(len({farm.by[number] for number in numbers}) > 1 for _, numbers in asked)
+        assert torn <= 1
 
     def test_a_lane_that_comes_moves_only_users_to_itself(self) -> None:
         users = [f"user {number}" for number in range(3000)]

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from core import judges
-from core.artifacts import Home
 from core.errors import Fatal
 from core.judges import Policy, Summary
 from core.judges import ollama as ollama_judge
@@ -20,9 +19,8 @@ from core.judges.confidence import Token, of_rating
 from core.judges.texts import PairTexts
 from core.prompts import PROBE_SCHEMA, PROFILE_SCHEMA
 from core.records import VIEWS
-from core.settings import JudgeSettings
 from core.store import PROBE, Store
-from tests.judging_fixtures import candidates, catalogue
+from tests.judging_fixtures import candidates, catalogue, ollama
 from tests.model_server.model import LABELS, Model, count, prompt
 from tests.model_server.process import ModelServer as Server
 
@@ -32,18 +30,8 @@ ASKED = candidates(SHOP, *[(user, item) for user in range(4) for item in (0, 3, 
 VIEWS_ASKED = 2 * len(ASKED)
 
 
-@pytest.fixture
-def store(home: Home) -> Store:
-    return Store.open(home)
-
-
-def settings(*servers: Server, **changes: object) -> JudgeSettings:
-    urls = " ".join(server.url for server in servers)
-    return JudgeSettings(**{"judge": "ollama", "url": urls, "timeout_s": 5, "workers": 2, **changes})
-
-
 def run(store: Store, *servers: Server, watch: judges.runner.Watch = lambda state: None, **changes: object) -> Summary:
-    chosen = settings(*servers, **changes)
+    chosen = ollama(*servers, **{"workers": 2, **changes})
     return judges.run(store, SHOP, ASKED, judges.make(chosen, Path()), chosen, policy=QUICK, watch=watch)
 
 
@@ -64,7 +52,7 @@ class TestThinking:
         summary = run(store, server, model=model)
         assert (summary.asked, summary.unjudged) == (VIEWS_ASKED, 0)
         assert {request.get("think") for request in requests(server)} == {sent}
-        assert ("thinking" in judges.health(settings(server, model=model)).facts) == (sent is not None)
+        assert ("thinking" in judges.health(ollama(server, workers=2, model=model)).facts) == (sent is not None)
 
     def test_that_uses_up_the_answer_is_given_more_room_then_given_up(self, store: Store, serve: Callable[..., Server]) -> None:
         """gpt-oss thinks whatever it is told: with 32 tokens it may not get to an answer, with twice as many it does."""
@@ -292,7 +280,7 @@ class TestEstimate:
     asked = candidates(SHOP, *[(user, item) for user in range(8) for item in range(20)])
 
     def run(self, store: Store, server: Server, **changes: object) -> Summary:
-        chosen = settings(server, workers=1, confidence="none", **changes)
+        chosen = ollama(server, workers=1, confidence="none", **changes)
         return judges.run(store, SHOP, self.asked, judges.make(chosen, Path()), chosen, policy=QUICK)
 
     def test_asks_few_holds_and_loses_nothing(self, store: Store, serve: Callable[..., Server]) -> None:

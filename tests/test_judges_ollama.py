@@ -24,7 +24,7 @@ from core.judges.ollama import OllamaJudge
 from core.records import Dataset, Label
 from core.settings import JudgeSettings
 from core.store import Store
-from tests.judging_fixtures import candidates, catalogue, texts
+from tests.judging_fixtures import candidates, catalogue, ollama, texts
 from tests.model_server.model import Model
 from tests.model_server.process import ModelServer as Server
 
@@ -34,17 +34,8 @@ ASKED = candidates(SHOP, *[(user, item) for user in range(4) for item in (0, 3, 
 VIEWS_ASKED = 2 * len(ASKED)
 
 
-@pytest.fixture
-def store(home: Home) -> Store:
-    return Store.open(home)
-
-
-def settings(server: Server, **changes: object) -> JudgeSettings:
-    return JudgeSettings(**{"judge": "ollama", "url": server.url, "timeout_s": 5, **changes})
-
-
 def run(store: Store, server: Server, dataset: Dataset = SHOP, **changes: object) -> Summary:
-    chosen = settings(server, **changes)
+    chosen = ollama(server, **changes)
     return judges.run(store, dataset, ASKED, judges.make(chosen, Path()), chosen, policy=QUICK)
 
 
@@ -194,7 +185,7 @@ class TestAbsence:
 
     def test_a_missing_model_names_the_cure_and_what_there_is(self, store: Store, serve: Callable[..., Server]) -> None:
         server = serve("", "--models", "qwen3:4b")
-        health = judges.health(settings(server))
+        health = judges.health(ollama(server))
         assert (health.ok, health.models) == (False, ("qwen3:4b",))
         with pytest.raises(Fatal, match=r"ollama pull llama3.1:8b.*qwen3:4b"):
             run(store, server)
@@ -212,7 +203,7 @@ class TestAbsence:
     def test_a_server_that_dies_is_waited_for_and_the_run_goes_on(self, store: Store, serve: Callable[..., Server]) -> None:
         """Whoever listens at the address again is asked; nothing was lost or counted against a question."""
         server = serve("", "--delay", "0.02")
-        chosen = settings(server)
+        chosen = ollama(server)
         followers: list[Server] = []
 
         def kill_in_the_middle(state: judges.State) -> None:
@@ -231,7 +222,7 @@ class TestAbsence:
         self, store: Store, serve: Callable[..., Server]
     ) -> None:
         server = serve("", "--delay", "0.02")
-        chosen = settings(server)
+        chosen = ollama(server)
 
         def kill_in_the_middle(state: judges.State) -> None:
             if state.done >= 8:
@@ -264,7 +255,7 @@ class TestAbsence:
             monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
-        assert judges.health(settings(serve())).ok
+        assert judges.health(ollama(serve())).ok
 
 
 JOB = """
@@ -302,7 +293,7 @@ def test_killed_and_resumed_nothing_is_asked_twice(home: Home, store: Store, ser
 
 def test_a_stop_comes_at_once_and_keeps_what_is_done(store: Store, serve: Callable[..., Server]) -> None:
     server = serve("", "--delay", "0.05")
-    chosen = settings(server)
+    chosen = ollama(server)
     began = time.monotonic()
     summary = judges.run(
         store,
@@ -354,7 +345,7 @@ def test_the_obedient_model_would_follow_an_order_outside_the_tags() -> None:
 
 def test_a_prompt_cut_by_the_server_is_no_judgment(serve: Callable[..., Server]) -> None:
     """An old server ignores `shift` and reads half the window; the count of tokens gives it away."""
-    judge = OllamaJudge(settings(serve()), Path())
+    judge = OllamaJudge(ollama(serve()), Path())
 
     async def check() -> None:
         await judge.prepare(SHOP, ASKED)

@@ -39,11 +39,6 @@ KEY = "sk-test-do-not-tell-4711"
 OPTIONAL = ["response_format", "logprobs", "chat_template_kwargs", "seed", "temperature", "max_tokens"]
 
 
-@pytest.fixture
-def store(home: Home) -> Store:
-    return Store.open(home)
-
-
 @pytest.fixture(autouse=True)
 def no_key_and_no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

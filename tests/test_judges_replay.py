@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from core import judges
-from core.artifacts import Home
 from core.errors import Fatal, SettingsError
 from core.exchange import safe_cells
 from core.judges import Policy, Summary
@@ -19,11 +18,6 @@ from tests.judging_fixtures import candidates, catalogue
 
 SHOP = catalogue()
 ASKED = candidates(SHOP, (0, 0), (0, 12), (1, 11))
-
-
-@pytest.fixture
-def store(home: Home) -> Store:
-    return Store.open(home)
 
 
 def row(user: int, item: int, view: str, rating: str, **more: Any) -> dict[str, Any]:

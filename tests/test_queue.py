@@ -103,11 +103,6 @@ class TestLearning:
         assert queue.by_change(known, sure, ratings=False).tolist() == [2, 1, 0]
 
 
-@pytest.fixture
-def store(home: Home) -> Store:
-    return Store.open(home)
-
-
 class TestWhatPeopleSaid:
     def test_a_flag_is_lifted_by_whoever_decides_next(self, store: Store) -> None:
         store.decide("shop", [("u", "i")], "unsure", annotator="ada", reason=SECOND_LOOK)

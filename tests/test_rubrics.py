@@ -21,11 +21,6 @@ from tests.judging_fixtures import candidates
 USER, ITEM = "High: a gift. Mid: perhaps. Low: no.", "High: a set. Mid: half of one. Low: no."
 
 
-@pytest.fixture
-def store(home: Home) -> Store:
-    return Store.open(home)
-
-
 def add(store: Store, user: str = USER, item: str = ITEM, dataset: str = "shop", **more: str) -> Rubric:
     return store.add_rubric(dataset, user=user, item=item, annotator="ann", **more)
 

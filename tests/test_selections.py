@@ -20,11 +20,6 @@ PAIRS = [("u2", "i1"), ("u1", "i9"), ("u1", "i1")]
 IDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), min_size=1, max_size=8)
 
 
-@pytest.fixture
-def store(home: Home) -> Store:
-    return Store.open(home)
-
-
 def rows(store: Store, name: str, dataset: str = "shop") -> list[tuple[str, str]]:
     return list(store.selection(dataset, name).itertuples(index=False, name=None))
 

@@ -19,11 +19,6 @@ from core.store import Store, Want
 from core.store.migrations import MIGRATIONS
 
 
-@pytest.fixture
-def store(home: Home) -> Store:
-    return Store.open(home)
-
-
 def answers(store: Store) -> dict[tuple[str, str, str], str]:
     """{(user, item, annotator): answer} that stands."""
     rows = store.standing("shop")

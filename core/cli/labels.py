@@ -43,6 +43,12 @@ def labels_show(
     else:
         data = datasets.load(output.home, name)
         rows = labels.to_frame(data, store.labels(data))
+        without = labels.left_out(data, store.standing(name))
+        if without.held_out or without.unknown:
+            output.note(
+                f"People's answers about {without.held_out} pairs held out for evaluation, and {without.unknown} that the "
+                "dataset does not know, make no label."
+            )
     for column, wanted in (("user_id", user), ("item_id", item)):
         rows = rows[rows[column] == wanted] if wanted is not None else rows
     counts = rows["label"].value_counts().to_dict()

@@ -3,7 +3,7 @@
 A worker takes one user's group and works through it in order, because a language model's server then re-uses what it has
 read about that user: one worker more than the server has slots loses that. So the number of workers is found from the
 share of its time that the server says a call waited for a slot. A lane is one server; users are assigned to lanes by
-rendezvous hashing, whole groups go to another lane when theirs sleeps or has nothing left.
+rendezvous hashing, whole groups go to another lane when theirs sleeps or has nothing left. At the end groups are split.
 """
 
 import asyncio
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 LOCAL_CEILING, HOSTED_START, HOSTED_CEILING = 8, 4, 32
 WINDOW = 4
 """Answers of each worker after which a lane looks at the share of waiting."""
+SPLIT = 6
+"""When nothing else is left, a worker takes half of a group that has so many open questions or more: reading about that user
+once more costs less than idle slots."""
 HALVE_S = 2.0
 """A hosted lane that is told "too many requests" halves its workers at most this often."""
 RATE_S = 120.0
@@ -214,6 +217,7 @@ class Engine:
         self._alive, self._policy = alive, policy
         self._task: Callable[[int], Task]
         self._groups: dict[str, deque[Sequence[int]]] = {}
+        self._begun: list[deque[int]] = []  # what is open of the groups at work
         self._at_work: Counter[str] = Counter()
         self._changed = asyncio.Event()
 
@@ -242,10 +246,11 @@ class Engine:
                     self._changed.clear()
                     for lane in self.lanes.values():
                         while not lane.asleep and self._at_work[lane.name] < lane.workers:
-                            if (group := self._next(lane)) is None:
+                            if not (open_ := deque(self._next(lane))):
                                 break
+                            self._begun.append(open_)
                             self._at_work[lane.name] += 1
-                            running.create_task(self._carry_out(lane, group))
+                            running.create_task(self._carry_out(lane, open_))
                     if not any(self._groups.values()) and not self._at_work.total():
                         break
                     await self._changed.wait()
@@ -254,23 +259,28 @@ class Engine:
         except BaseExceptionGroup as group:
             raise _first(group) from None
 
-    def _next(self, lane: Lane) -> Sequence[int] | None:
-        """The lane's next group; else one from the end of the longest queue, whose lane may sleep."""
+    def _next(self, lane: Lane) -> Sequence[int]:
+        """The lane's next group; else one from the end of the longest queue, whose lane may sleep; else half of a begun one."""
         own = self._groups[lane.name]
         if own:
             return own.popleft()
         longest = max(self._groups.values(), key=len)
-        return longest.pop() if longest else None
+        if longest:
+            return longest.pop()
+        begun = max(self._begun, key=len, default=())
+        return [begun.pop() for _ in range(len(begun) // 2)][::-1] if len(begun) >= SPLIT else ()
 
-    async def _carry_out(self, lane: Lane, group: Sequence[int]) -> None:
+    async def _carry_out(self, lane: Lane, open_: deque[int]) -> None:
         """The questions in order; a lane that falls asleep, or has too many workers now, gives the rest back."""
         try:
-            for place, number in enumerate(group):
+            while open_:
+                number = open_.popleft()
                 full = lane.asleep or self._at_work[lane.name] > lane.workers
                 if full or not await self._answer(self._task(number), lane):
-                    self._groups[lane.name].appendleft(group[place:])
+                    self._groups[lane.name].appendleft([number, *open_])
                     return
         finally:
+            self._begun = [other for other in self._begun if other is not open_]
             self._at_work[lane.name] -= 1
             self._changed.set()
 

@@ -29,7 +29,7 @@ LIKELY = 10
 
 
 class OllamaJudge(LanguageModel):
-    """Speaks Ollama's own API (JUDGE.md, A): its window, its waiting time and its weights are known there."""
+    """Speaks Ollama's own API, which tells its window, its waiting time and its weights."""
 
     name = "ollama"
     hosted = False
@@ -211,7 +211,8 @@ def _longest_context(shown: ollama.ShowResponse) -> int | None:
 
 
 def _cost(chat: ollama.ChatResponse, value: Mapping[str, Any]) -> Cost:
-    """All durations are optional; what is left of the whole is the wait for a free slot (JUDGE.md, A.2)."""
+    """All durations are optional. The whole begins with the request, loading ends before a slot is free: what no part
+    accounts for is the wait for a slot (server/routes.go)."""
     whole, parts = chat.total_duration, (chat.load_duration, chat.prompt_eval_duration, chat.eval_duration)
     wait = None if whole is None else max(0, whole - sum(part or 0 for part in parts)) / 1e9
     cached = value.get("prompt_eval_cached_count")  # newer than the package's types

@@ -11,13 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from core.errors import Fatal
 from core.judges.base import Cost, Judge, Rater, Request
-from core.judges.engine import Engine, Lane, Meter, Policy, Trial
+from core.judges.engine import Engine, Lane, Meter, Policy, Task, Trial
 from core.judges.questions import Questions, Stopped, profile_keys, wanted, write
 from core.records import VIEWS, Candidates, Dataset, Judgment
 from core.settings import JudgeSettings
@@ -237,7 +237,7 @@ class _Run:
         self,
         stage: "_Stage",
         groups: Iterable["_Group"],
-        task: Callable[[int], "_Task"],
+        task: Callable[[int], Task],
         lanes: Sequence[Lane] | None = None,
     ) -> None:
         """One stage, with progress; a stop is noticed by `carry_out`."""
@@ -339,12 +339,6 @@ class _Stage:
         }
         eta = left / rate if rate and not engine.asleep else None
         return State(self.name, self.done, self.total, ", ".join(told), eta, detail)
-
-
-class _Task(Protocol):
-    async def attempt(self, trial: Trial) -> Cost: ...
-    def note(self, kind: str, detail: str, trial: Trial) -> None: ...
-    def give_up(self) -> None: ...
 
 
 class _Question:
