@@ -74,8 +74,13 @@ class Review {
     this.send("log", { scope: this.data.scope, client: this.client, at: this.flight.at, entries: this.pending });
   }
 
+  // The name that stands in the sidebar when the key is pressed: the server may still be on its way with the one before.
+  who() {
+    return document.querySelector(`.st-key-${this.data.name} input`)?.value.trim() || this.data.who;
+  }
+
   log(entry) {
-    this.pending.push({ seq: ++this.seq, token: `${this.client}-${this.seq}`, who: this.data.who, ...entry });
+    this.pending.push({ seq: ++this.seq, token: `${this.client}-${this.seq}`, who: this.who(), ...entry });
   }
 
   save() {

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import deciding, pairview, queues, state
+from app import caching, deciding, lookup, pairview, queues, state
 from app.palette import ANSWERS, LABELS, RATINGS, answer_label
 from app.queues import Session
 from core import queue, sampling
@@ -37,6 +37,7 @@ def take(data: Dataset, now: Session) -> dict[str, Any]:
     return {
         "scope": scope(data),
         "who": who,
+        "name": state.ANNOTATOR,
         "acks": dict(st.session_state.get(ACKS, {})),
         "blind": now.blind,
         "queue": ahead.tolist(),
@@ -101,7 +102,7 @@ def clicked(data: Dataset, codes: np.ndarray) -> np.ndarray:
 
 def _said(data: Dataset, codes: np.ndarray) -> dict[int, list[Any]]:
     """What people say now about these pairs, oldest first."""
-    rows = state.standing(data)
+    rows = lookup.standing(data)
     wanted = set(queues.ids_of(data, codes))
     kept = [pair in wanted for pair in zip(rows["user_id"], rows["item_id"], strict=True)]
     rows = rows[np.array(kept, bool)]
@@ -163,7 +164,7 @@ class _Parts:
         return self.order[self.start[user] : self.start[user + 1]]
 
 
-@state.per_dataset
+@caching.per_dataset
 def _parts(data: Dataset) -> _Parts:
     train = data.train
     newest = np.zeros(len(train)) if train.time is None else -train.time

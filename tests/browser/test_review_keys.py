@@ -8,7 +8,7 @@ import pytest
 from browsing import served, settled
 from playwright.sync_api import Page, expect
 
-from core.artifacts import Home
+from core.artifacts import Home, login_name
 from core.records import Decision
 from core.store import Store
 from tests.pages.helpers import NAME
@@ -71,6 +71,18 @@ def test_twenty_keys_a_second_on_a_page_that_takes_a_second(slow_address: str, f
     assert [row.relevant for row in rows] == [answer for _, answer in keys]
     assert all(address.endswith(pair) for address, pair in zip(wanted, pairs(rows), strict=True))
     expect(page.locator(".review .place")).to_have_text("1 of 30")
+
+
+def test_a_decision_carries_the_name_that_was_visible_at_the_key(slow_address: str, filled: Home, page: Page) -> None:
+    opened_review(page, slow_address)
+    name = page.get_by_role("textbox", name="Your name")
+    page.keyboard.press("1")
+    name.fill("ada")
+    name.press("Enter")
+    expect(name).not_to_be_focused()
+    page.keyboard.press("2")
+    all_saved(page)
+    assert [row.annotator for row in decisions(filled)] == [login_name(), "ada"]
 
 
 def test_undo_after_a_reload_and_comments(address: str, filled: Home, page: Page) -> None:
