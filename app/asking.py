@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import forms, state, widgets, words, work
+from app import forms, lookup, results, state, widgets, words, work
 from core.candidates import Candidates
 from core.judges import JUDGES, Health
 from core.judges.pulling import Pulling
@@ -35,7 +35,7 @@ APART = ("estimate",)
 def show(data: Dataset, found: Run | None) -> JudgeSettings | None:
     """The whole step; returns the settings once there is something to judge."""
     widgets.section("2 · Judge them")
-    candidates = state.candidates(data)
+    candidates = lookup.candidates(data)
     if found is None or candidates is None:
         st.markdown(":gray[Needs candidates.]")
         st.button("Judge candidates", key="judge_candidates", disabled=True, width="stretch")
@@ -47,7 +47,7 @@ def show(data: Dataset, found: Run | None) -> JudgeSettings | None:
         ready = _health(settings) if llm else True
         if settings.judge in JUDGE_NOTES:
             st.caption(JUDGE_NOTES[settings.judge])
-        kind = "primary" if not len(state.labels(data)) else "secondary"
+        kind = "primary" if not len(lookup.labels(data)) else "secondary"
         if _button("Judge candidates", "judge_candidates", ":material/gavel:", ready, kind):
             _start(data, values)
         if llm:
@@ -64,7 +64,7 @@ def _judges(data: Dataset) -> dict[Any, str]:
 
 def _health(settings: JudgeSettings) -> bool:
     """Whether the judge can work now, what is known of it, and the way out when it cannot."""
-    health = state.judge_health(settings.model_dump_json())
+    health = results.judge_health(settings.model_dump_json())
     if health.ok:
         st.success(widgets.plain(health.message), icon=":material/check_circle:")
         facts = [f"{name}: {told}" for name, told in health.facts.items() if told]
@@ -76,7 +76,7 @@ def _health(settings: JudgeSettings) -> bool:
     if settings.judge == OLLAMA and health.missing:
         _pull(settings, health)
     with st.container(horizontal=True):
-        st.button("Check again", key="check_judge", icon=":material/refresh:", on_click=state.forget_judge_health)
+        st.button("Check again", key="check_judge", icon=":material/refresh:", on_click=results.forget_judge_health)
         st.button("Use the built-in rater", key="use_builtin", on_click=_use_builtin)
     return False
 
@@ -84,21 +84,21 @@ def _health(settings: JudgeSettings) -> bool:
 def _pull(settings: JudgeSettings, health: Health) -> None:
     """Have the server fetch the model that it lacks. It goes on while the page is reloaded or left."""
     key = (settings.url, health.missing)
-    pulling: Pulling | None = state.pulls().get(key)
+    pulling: Pulling | None = results.pulls().get(key)
     if pulling is not None and pulling.active:
         st.fragment(_pull_progress, run_every=1.0)(key)
         return
     if pulling is not None and pulling.error is not None:
         st.error(widgets.plain(str(pulling.error)), icon=":material/error:")
     if st.button(f"Pull {widgets.plain(health.missing)} onto the server", key="pull_model", icon=":material/download:"):
-        state.pulls()[key] = Pulling(*key)
+        results.pulls()[key] = Pulling(*key)
         st.rerun()
 
 
 def _pull_progress(key: tuple[str | None, str]) -> None:
-    pulling = state.pulls()[key]
+    pulling = results.pulls()[key]
     if not pulling.active:
-        state.forget_judge_health()
+        results.forget_judge_health()
         st.rerun()
     at = pulling.at
     told = (
@@ -120,7 +120,7 @@ def _try_out(data: Dataset, values: dict[str, Any], candidates: Candidates, read
             _start(data, values | {"pairs": (first,)})
         if _button("Estimate", "judge_estimate", ":material/timer:", ready):
             _start(data, values | {"estimate": True})
-    done = [run for run in state.runs_of(data.name, "judge") if run.state is State.DONE]
+    done = [run for run in results.runs_of(data.name, "judge") if run.state is State.DONE]
     tried = next((run for run in done if run.settings.get("pairs") and run.settings["judge"] == values["judge"]), None)
     if tried:
         st.caption(_tried(data, tried))

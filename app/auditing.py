@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import charts, deciding, navigation, state, widgets, words
+from app import charts, deciding, lookup, navigation, state, widgets, words
 from core import labels
 from core.agreement import Estimate
 from core.assessment import AGREEMENT, MEANS, Assessment
@@ -17,7 +17,7 @@ SIZE = 96
 
 
 def show(data: Dataset) -> None:
-    raters = state.raters(data)
+    raters = lookup.raters(data)
     if not len(raters):
         return
     widgets.section(
@@ -28,13 +28,13 @@ def show(data: Dataset) -> None:
     draw, work = st.columns(2, gap="small")
     with draw, st.container(border=True, height="stretch", key="audit_draw"):
         _draw(data, raters)
-    samples = state.audit_samples(data)
+    samples = lookup.audit_samples(data)
     with work, st.container(border=True, height="stretch", key="audit_work"):
         if not len(samples):
             st.markdown(":gray[There is no sample yet. 96 audited pairs tell a share to about ±10 points, 385 to ±5.]")
             return
         sample = _choose(samples)
-        found = state.assessment(data, sample)
+        found = lookup.assessment(data, sample)
         _queue(data, found, sample)
     for verdict in (found.prune, found.add):
         _verdict(verdict)
@@ -53,7 +53,7 @@ def _draw(data: Dataset, raters: pd.DataFrame) -> None:
 
 def draw_button(data: Dataset, size: int, **rater: str) -> None:
     """The button that draws a sample of a rater's pairs, of the first of all raters when none is named."""
-    primary = "secondary" if len(state.audit_samples(data)) else "primary"
+    primary = "secondary" if len(lookup.audit_samples(data)) else "primary"
     ready = bool(state.annotator())
     if st.button("Draw a sample", key="audit_draw_sample", type=primary, icon=":material/casino:", disabled=not ready):
         with widgets.caught():
@@ -85,7 +85,7 @@ def _queue(data: Dataset, found: Assessment, sample: int) -> None:
     size = int(found.sample["size"])
     done = f"{found.audited:,} of {size:,} pairs audited ({found.blind:,} blind, {found.seen:,} after seeing the judge's answer)"
     st.progress(found.audited / size, text=done)
-    rows = state.audit_pairs(data)
+    rows = lookup.audit_pairs(data)
     left = rows[(rows["sample"] == sample) & rows["relevant"].isna()]
     user, item = labels.positions(data, left)
     pairs = Interactions(user, item).where((user >= 0) & (item >= 0))

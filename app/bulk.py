@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import deciding, queues, snapshot, state, widgets
+from app import deciding, lookup, queues, snapshot, state, widgets
 from app.palette import ANSWERS, LABELS
 from app.queues import Session
 from core.errors import WinnowError
@@ -53,7 +53,7 @@ def _table(data: Dataset, now: Session, codes: np.ndarray) -> pd.DataFrame:
         table[f"{view} view"] = [rating.get(view, "") for rating in ratings]
     table[SHARES[0]] = [known.doubt[place] if place >= 0 else None for place in at]
     table[SHARES[1]] = [known.loss[place] if place >= 0 else None for place in at]
-    now_labelled = state.codes_now(data, Interactions(user, item))
+    now_labelled = lookup.codes_now(data, Interactions(user, item))
     return table.assign(label=[LABELS[Label(code)].word for code in now_labelled])
 
 
@@ -82,7 +82,7 @@ def _bar(data: Dataset, now: Session, chosen: list[tuple[str, str]], left: list[
             )
         _undo_button(data)
     users = len({user for user, _ in pairs})
-    others = state.standing(data)
+    others = lookup.standing(data)
     known = len(set(pairs) & set(zip(others["user_id"], others["item_id"], strict=True)))
     st.caption(
         f"{len(pairs):,} pairs of {users:,} users; people have answered about {known:,} of them before. Undo takes the answer "

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, itemlists, state, widgets
+from app import charts, itemlists, results, state, widgets
 from core import compare
 from core.compare import FEATURES, Flips, OverSeeds, Segment
 from core.evaluate import top_lists
@@ -21,7 +21,7 @@ def show(data: Dataset, a: Run, b: Run) -> None:
     if a.id == b.id or a.dataset_fingerprint != data.fingerprint:
         return
     with widgets.caught():
-        parts, flipped, reports = state.beneath(data, a.id, b.id)
+        parts, flipped, reports = results.beneath(data, a.id, b.id)
         left, right = st.columns(2, gap="medium")
         with left:
             segments(parts)
@@ -90,7 +90,7 @@ def movers(data: Dataset, a: Run, b: Run, reports: list[Report]) -> None:
             if not len(users):
                 st.markdown(":gray[None.]")
                 continue
-            lists = [top_lists(state.embeddings(run.id), users, [data.train, data.valid], DEPTH) for run in (a, b)]
+            lists = [top_lists(results.embeddings(run.id), users, [data.train, data.valid], DEPTH) for run in (a, b)]
             for place, user in enumerate(users):
                 own = [float(report.per_user[METRIC][report.users == user][0]) for report in reports]
                 about = f"{charts.metric_word(METRIC)} {own[0]:.2f} in A, {own[1]:.2f} in B"

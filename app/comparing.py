@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from app import charts, state, widgets, words
+from app import charts, results, state, widgets, words
 from core import runs
 from core.compare import Comparison
 from core.runs import Run
@@ -17,7 +17,7 @@ QUIET = {"labels", "label content", "seed"}
 
 def choose(dataset: str) -> tuple[Run, Run] | None:
     """Two finished trainings; at first the newest with labels, and the one without that is most like it."""
-    trained = {run.id: run for run in state.trained(dataset)}
+    trained = {run.id: run for run in results.trained(dataset)}
     if len(trained) < 2:
         return None
     a, b = _asked(trained)
@@ -66,7 +66,7 @@ def show(a: Run, b: Run) -> None:
         widgets.note("A and B are the same training. Choose another one for B.")
         return
     with widgets.caught():
-        comparison = state.comparison(a.id, b.id)
+        comparison = results.comparison(a.id, b.id)
         verdict(comparison)
         left, right = st.columns([3, 2], gap="medium")
         with left:

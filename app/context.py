@@ -4,17 +4,17 @@ from urllib.parse import unquote
 
 import streamlit as st
 
-from app import state, widgets, words
+from app import lookup, results, state, widgets, words
 from core.artifacts import login_name
 
 
 def choose() -> None:
     """Dataset, training and annotator; the first two are in every address."""
-    names = [info.name for info in state.infos()]
+    names = [info.name for info in lookup.infos()]
     _complain("dataset", state.keep_valid(state.DATASET, names))
     if names:
         st.selectbox("Dataset", names, key=state.DATASET, on_change=_other_dataset)
-    trainings = {run.id: run for run in state.trained(state.dataset_name())}
+    trainings = {run.id: run for run in results.trained(state.dataset_name())}
     _complain("finished training", state.keep_valid(state.RUN, list(trainings)))
     if trainings:
         st.selectbox(

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import pairview, state, widgets, words
+from app import lookup, pairview, state, widgets, words
 from app.pairview import Pair
 from app.palette import ANSWERS, LABELS, answer_label
 from core.errors import WinnowError
@@ -158,7 +158,7 @@ def undo(dataset: str, batch: str | None, annotator: str) -> None:
 
 def _standing(data: Dataset, pair: Pair) -> dict[str, Any]:
     """{annotator: what they say about the pair now}, the newest last; each has relevant, at and batch."""
-    rows = state.standing(data)
+    rows = lookup.standing(data)
     rows = rows[(rows["user_id"] == pair.user_id) & (rows["item_id"] == pair.item_id)]
     return {row.annotator: row for row in rows.itertuples()}
 

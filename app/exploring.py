@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, pairlist, state, widgets
+from app import charts, lookup, pairlist, results, widgets
 from app.palette import LABELS
 from core import browse
 from core.records import Dataset, Interactions, Label
@@ -36,7 +36,7 @@ def summary(data: Dataset) -> None:
 
 def health(data: Dataset) -> None:
     """Every check with its severity, the worst first."""
-    checks = sorted(state.health(data), key=lambda check: list(SEVERITY).index(check.severity))
+    checks = sorted(lookup.health(data), key=lambda check: list(SEVERITY).index(check.severity))
     bad = sum(check.severity in ("error", "warning") for check in checks)
     widgets.section("Health", f"{bad} of {len(checks)} checks need a look." if bad else f"All {len(checks)} checks are fine.")
     with st.container(border=True, key="health", gap="small"):
@@ -76,7 +76,7 @@ def shape(data: Dataset) -> None:
 def side(data: Dataset, run: str | None, which: str) -> None:
     """All users or items as a table; one of them with its interactions below."""
     name = "user" if which == "user" else "item"
-    table = state.side_table(data, run, name)
+    table = results.side_table(data, run, name)
     wanted = st.text_input(
         f"Find {name}s", key=f"find_{name}", placeholder="id or words", type="search", bind="query-params", width=420
     ).strip()
@@ -95,14 +95,14 @@ def side(data: Dataset, run: str | None, which: str) -> None:
     rows = event["selection"]["rows"]
     if rows:
         chosen = str(page.index[rows[0]])
-        user, item = state.positions(data, chosen if name == "user" else None, chosen if name == "item" else None)
+        user, item = lookup.positions(data, chosen if name == "user" else None, chosen if name == "item" else None)
         widgets.section("Interactions of the chosen " + name)
-        _rows(data, run, browse.select(state.listing(data, run), user=user, item=item, order="highest loss"), f"of_{name}")
+        _rows(data, run, browse.select(results.listing(data, run), user=user, item=item, order="highest loss"), f"of_{name}")
 
 
 def interactions(data: Dataset, run: str | None) -> None:
     """Every interaction, filtered; the address keeps the filter."""
-    rows = state.listing(data, run)
+    rows = results.listing(data, run)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         user_id = st.text_input("User id", key="user", bind="query-params", width=150).strip()
         item_id = st.text_input("Item id", key="item", bind="query-params", width=150).strip()
@@ -112,7 +112,7 @@ def interactions(data: Dataset, run: str | None) -> None:
         orders = [order for order in browse.ORDERS if rows.time is not None or order not in ("newest", "oldest")]
         order = st.selectbox("Order", orders, key="order", bind="query-params", width=180)
         widgets.legend()
-    user, item = state.positions(data, user_id or None, item_id or None)
+    user, item = lookup.positions(data, user_id or None, item_id or None)
     if (user_id and user is None) or (item_id and item is None):
         st.markdown(":gray[The dataset has no such user or item.]")
         return
@@ -123,7 +123,7 @@ def interactions(data: Dataset, run: str | None) -> None:
 
 def _rows(data: Dataset, run: str | None, chosen: np.ndarray, key: str) -> None:
     st.caption(f"{len(chosen):,} interactions")
-    rows = state.listing(data, run).where(chosen)
+    rows = results.listing(data, run).where(chosen)
     columns = {"label": rows.label} | ({"loss": rows.loss} if run else {})
     pairlist.show(data, Interactions(rows.user, rows.item), key, "interactions in Explore", columns)
     if len(chosen):

@@ -10,7 +10,7 @@ from typing import get_args
 import pandas as pd
 import streamlit as st
 
-from app import state, widgets
+from app import lookup, state, widgets
 from app.palette import ANSWERS
 from core import exchange
 from core.artifacts import Home
@@ -39,7 +39,7 @@ def show(data: Dataset) -> None:
 def _cleaned(data: Dataset) -> None:
     st.markdown("**The cleaned dataset**")
     st.caption("Splits kept; changes.csv says what was dropped, weighed down or added, by whom and why.")
-    versions = list(state.versions(data.name)["version"])
+    versions = list(lookup.versions(data.name)["version"])
     version = st.selectbox("Labels", [*versions, NOW], key="export_version")
     format = st.selectbox(
         "Format", list(get_args(ExportSettings.model_fields["format"].annotation)), format_func=FORMATS.get, key="export_format"

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import forms, state, widgets
+from app import forms, lookup, state, widgets
 from core import datasets
 from core.datasets import Draft, Peek
 from core.datasets.formats import format_of
@@ -59,7 +59,7 @@ def first_steps() -> None:
 
 def add_dataset() -> None:
     """The same two ways, when there is a dataset already."""
-    if "demo" not in {info.name for info in state.infos()}:
+    if "demo" not in {info.name for info in lookup.infos()}:
         st.markdown(f":gray[{DEMO}]")
         _demo_button("secondary")
         st.divider()
@@ -167,17 +167,17 @@ def _roles(paths: list[Path]) -> Source | None:
 
 def _check(source: Source) -> None:
     """Settings, then what an import would give, then the button that does it."""
-    peek = state.peek(source.path)
+    peek = lookup.peek(source.path)
     values = _settings(source, peek)
     missing = [name for name in ("user", "item") if peek.format == "table" and not (values[name] or peek.mapping.get(name))]
     if missing:
         widgets.note(f"Choose the {' and the '.join(missing)} column above.", ":material/arrow_upward:")
         return
     settings = ImportSettings.checked(**values)
-    draft = state.draft(source.path, source.items, source.users, settings.model_dump_json())
+    draft = lookup.draft(source.path, source.items, source.users, settings.model_dump_json())
     _report(draft)
     name = st.text_input("Name", value=draft.name, key="import_name", max_chars=80).strip()
-    taken = name in {info.name for info in state.infos()}
+    taken = name in {info.name for info in lookup.infos()}
     replace = taken and st.checkbox(f"Replace the dataset {widgets.plain(name)}", key="import_replace")
     if st.button("Import", key="import_commit", type="primary", icon=":material/download:", disabled=taken and not replace):
         with st.spinner("Writing the dataset"):
@@ -196,7 +196,7 @@ def _settings(source: Source, peek: Peek) -> dict[str, Any]:
             st.caption(f"Without a threshold the usual one of this format is taken: {peek.threshold:g}.")
         return values
     columns = {"interactions": peek.columns, "items": [], "users": []}
-    columns |= {role: state.peek(path).columns for role, path in (("items", source.items), ("users", source.users)) if path}
+    columns |= {role: lookup.peek(path).columns for role, path in (("items", source.items), ("users", source.users)) if path}
     choices: dict[str, dict[Any, str]] = {}
     for name, table in COLUMNS.items():
         guess = peek.mapping.get(name) if table == "interactions" else None

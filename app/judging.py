@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, forms, pairlist, state, widgets, words, work
+from app import charts, forms, lookup, pairlist, results, state, widgets, words, work
 from app.palette import LABELS, SOURCES
 from core import browse, pipeline
 from core.records import Dataset, Interactions, Label, Rating, Source
@@ -19,13 +19,13 @@ AGREEMENT = {"all": "all", "agree": "views agree", "disagree": "views disagree",
 
 def find(data: Dataset) -> Run | None:
     """Step 1; returns the newest finished search."""
-    done = [run for run in state.runs_of(data.name, "candidates") if run.state is State.DONE]
+    done = [run for run in results.runs_of(data.name, "candidates") if run.state is State.DONE]
     widgets.section("1 · Find candidates")
-    if not state.trained(data.name):
+    if not results.trained(data.name):
         st.markdown(":gray[Needs a finished training, whose scores and losses show what is doubtful.]")
         st.button("Find candidates", key="find_candidates", disabled=True, width="stretch")
         return None
-    runs: dict[Any, str] = {None: "the newest training"} | {run.id: words.run_label(run) for run in state.trained(data.name)}
+    runs: dict[Any, str] = {None: "the newest training"} | {run.id: words.run_label(run) for run in results.trained(data.name)}
     values = forms.settings_form(CandidateSettings, "find", ("budget", "run"), choices={"run": runs})
     primary = "secondary" if done else "primary"
     if st.button("Find candidates", key="find_candidates", type=primary, icon=":material/search:", width="stretch"):
@@ -42,8 +42,8 @@ def find(data: Dataset) -> Run | None:
 def freeze(data: Dataset) -> None:
     """Step 3: keep the labels as they stand as a version that a training can name."""
     widgets.section("3 · Freeze the labels")
-    labels = state.labels(data)
-    version, fresh = state.newest_version(data)
+    labels = lookup.labels(data)
+    version, fresh = lookup.newest_version(data)
     useful = int((labels.source != Source.NONE).sum())
     if version:
         st.markdown(
@@ -64,7 +64,7 @@ def freeze(data: Dataset) -> None:
             st.rerun()
     if useful and not state.annotator():
         st.caption("Enter your name in the sidebar first.")
-    versions = state.versions(data.name)
+    versions = lookup.versions(data.name)
     if len(versions):
         shown = versions.assign(at=versions["at"].map(words.when))[["version", "n", "at", "annotator", "note"]]
         st.dataframe(shown, hide_index=True, height=min(36 * (len(shown) + 1), 180), key="versions")
@@ -73,7 +73,7 @@ def freeze(data: Dataset) -> None:
 def at_work(name: str) -> None:
     """What is being done now, or has stopped before it was done."""
     for kind in ("candidates", "judge"):
-        runs = state.runs_of(name, kind)
+        runs = results.runs_of(name, kind)
         if runs and runs[0].state is not State.DONE:
             work.panel(runs[0])
 
@@ -107,7 +107,7 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
 
 def doubt(data: Dataset) -> None:
     """How well the doubt agrees with people so far."""
-    answered = state.answered(data)
+    answered = lookup.answered(data)
     if answered is None:
         return
     made = answered.calibration
@@ -152,7 +152,7 @@ def _both(user: str, item: str) -> str:
 
 def by_label(data: Dataset) -> None:
     """What the labels come to."""
-    labels = state.labels(data)
+    labels = lookup.labels(data)
     rows = []
     for label, count in browse.counts_by_label(labels).items():
         look = LABELS[label]
@@ -191,7 +191,7 @@ def pairs(data: Dataset, table: pd.DataFrame) -> None:
         keep &= np.column_stack(list(columns)).any(axis=1)
     chosen = table[keep]
     st.caption(f"{len(chosen):,} of {len(table):,} pairs")
-    user, item = state.places(data, chosen)
+    user, item = lookup.places(data, chosen)
     columns = {name: chosen[name].to_numpy() for name in ("user view", "item view", "label")}
     columns["given by"] = chosen["source"].to_numpy()
     pairlist.show(data, Interactions(user, item), "judged", "judged pairs", columns)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from app import state, widgets, work
+from app import lookup, results, widgets, work
 from app.palette import KINDS
 from core import browse
 from core.records import Dataset, Source
@@ -24,12 +24,12 @@ class Step:
 
 def steps(data: Dataset | None) -> list[Step]:
     """All six, for the dataset of the context."""
-    trained = state.trained(data.name) if data else []
-    found = [run for run in state.runs_of(data.name, "candidates") if run.state is State.DONE] if data else []
-    labels = state.labels(data) if data else None
+    trained = results.trained(data.name) if data else []
+    found = [run for run in results.runs_of(data.name, "candidates") if run.state is State.DONE] if data else []
+    labels = lookup.labels(data) if data else None
     judged = int((labels.source != Source.NONE).sum()) if labels else 0
     reviewed = browse.reviewed(labels) if labels else 0
-    version, fresh = state.newest_version(data) if data else (None, 0)
+    version, fresh = lookup.newest_version(data) if data else (None, 0)
     retrained = [run for run in trained if version and run.settings.get("labels") == version]
     frozen = f"{version} frozen" + (f", {fresh:,} changed since" if fresh else "") if version else "not frozen yet"
     return [
@@ -98,7 +98,7 @@ def unfinished(runs: list[Run]) -> list[Run]:
 
 def show_next(here: str, data: Dataset | None) -> None:
     """What comes next, as the last thing on a page; on its own page the step is only named."""
-    active = next((run for run in state.runs_of(data.name) if run.state.active), None) if data else None
+    active = next((run for run in results.runs_of(data.name) if run.state.active), None) if data else None
     if active:
         page = work.PAGE_OF[active.kind]
         widgets.next_step(f"{KINDS[active.kind].lower()} is at work.", page if page != here else None, "Watch it")

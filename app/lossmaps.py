@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import lasso, lossview, maps, pairlist, projecting, selections, state, widgets
+from app import lasso, lookup, lossview, maps, pairlist, projecting, results, selections, state, widgets
 from app.lossview import BY_LABEL, BY_TRUTH, GROUPINGS, Choice
 from app.palette import LABELS
 from core import dynamics, projection
@@ -33,7 +33,7 @@ def threshold(data: Dataset, run_id: str) -> None:
 
 def thrown_away(data: Dataset, choice: Choice, k: int) -> None:
     """At the same number of dropped clicks, the noise that each score catches beside the hard positives that go with it."""
-    losses = state.losses(choice.run)
+    losses = results.losses(choice.run)
     truth = data.train.truth is not None
     group = lossview.view(data, Choice(choice.run, "mean", 0, BY_TRUTH if truth else choice.by)).group
     hard, noisy = group == Label.HARD_POSITIVE, group == Label.NOISY_POSITIVE
@@ -54,7 +54,7 @@ def thrown_away(data: Dataset, choice: Choice, k: int) -> None:
 
 def _doubt(data: Dataset, losses: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The doubt of the newest candidates for the recorded clicks; those that are no candidates come after, by their loss."""
-    found = state.candidates(data)
+    found = lookup.candidates(data)
     if found is None:
         return {}
     clicks = Interactions(losses["user"], losses["item"])
@@ -68,7 +68,7 @@ def data_map(data: Dataset, run_id: str) -> None:
     """Every click by how sure the model was of it and how much that changed; draw around clicks to act on them."""
     by = st.session_state.get("by") or BY_LABEL  # as the distribution is grouped
     choice = Choice(run_id, "mean", 0, by)
-    seen, losses = lossview.view(data, choice), state.losses(run_id)
+    seen, losses = lossview.view(data, choice), results.losses(run_id)
     points = np.column_stack([np.sqrt(losses["variance"]), np.exp(-losses["mean"])])
     chosen = lasso.chosen(points, lasso.outlines("data_map", run_id))
     at = projection.drawn(len(points), maps.DRAWN, seen.group > 0)

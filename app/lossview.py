@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, navigation, pairlist, selections, state, widgets
+from app import caching, charts, lookup, navigation, pairlist, results, selections, widgets
 from app.palette import LABELS
 from core import dynamics
 from core.records import Dataset, Interactions, Label
@@ -50,28 +50,28 @@ class Choice:
     by: str  # a member of GROUPINGS
 
 
-@state.per_revision
+@caching.per_revision
 def view(data: Dataset, choice: Choice) -> View:
     """The chosen loss of every pair that has one."""
-    losses, truth = state.losses(choice.run), choice.by == BY_TRUTH
+    losses, truth = results.losses(choice.run), choice.by == BY_TRUTH
     rows = losses["rows"] if choice.statistic == AT_EPOCH else slice(None)
     pairs = Interactions(losses["user"][rows], losses["item"][rows])
-    group = state.loss_labels(data, losses, truth=truth)[rows]
+    group = results.loss_labels(data, losses, truth=truth)[rows]
     known = data.train.truth is not None
-    noisy = (state.loss_labels(data, losses, truth=True) == Label.NOISY_POSITIVE)[rows] if known else None
+    noisy = (results.loss_labels(data, losses, truth=True) == Label.NOISY_POSITIVE)[rows] if known else None
     if choice.statistic == AT_EPOCH:
         return View(pairs, len(pairs), losses["trajectory"][:, choice.epoch - 1].astype(np.float32), group, noisy)
     if choice.statistic != BY_MODEL:
         return View(pairs, len(pairs), losses[choice.statistic], group, noisy)
     more, codes = _unobserved(data, truth)
     both = Interactions(np.concatenate([pairs.user, more.user]), np.concatenate([pairs.item, more.item]))
-    loss = dynamics.model_loss(state.embeddings(choice.run), both)
+    loss = dynamics.model_loss(results.embeddings(choice.run), both)
     return View(both, len(pairs), loss, np.concatenate([group, codes]), noisy)
 
 
 def _unobserved(data: Dataset, truth: bool) -> tuple[Interactions, np.ndarray]:
     """Examined pairs without a click and their labels; by the truth, the missed ones are those that it names."""
-    labels = state.labels(data)
+    labels = lookup.labels(data)
     labels = labels.where(~labels.observed)
     codes = labels.label
     if truth and data.missed is not None:
@@ -80,7 +80,7 @@ def _unobserved(data: Dataset, truth: bool) -> tuple[Interactions, np.ndarray]:
     return Interactions(labels.user, labels.item), codes
 
 
-@state.per_revision
+@caching.per_revision
 def shapes(data: Dataset, choice: Choice) -> Shapes:
     """What a view looks like: computed once, so that moving the threshold is quick with a million clicks."""
     seen = view(data, choice)
@@ -95,7 +95,7 @@ def shapes(data: Dataset, choice: Choice) -> Shapes:
 
 def choose(data: Dataset, run_id: str) -> Choice:
     """Which loss, grouped by what; one epoch on a slider where every epoch was kept."""
-    losses, known = state.losses(run_id), data.train.truth is not None
+    losses, known = results.losses(run_id), data.train.truth is not None
     epochs = losses["trajectory"].shape[1] if len(losses["rows"]) else 0
     with st.container(horizontal=True, vertical_alignment="bottom"):
         statistic = st.selectbox(
@@ -115,7 +115,7 @@ def choose(data: Dataset, run_id: str) -> Choice:
             by = st.segmented_control(
                 "Group by",
                 list(GROUPINGS),
-                default=BY_TRUTH if not len(state.labels(data)) else BY_LABEL,
+                default=BY_TRUTH if not len(lookup.labels(data)) else BY_LABEL,
                 required=True,
                 format_func=lambda name: GROUPINGS[name],
                 key="by",
@@ -224,7 +224,7 @@ def _interval(part: dynamics.Share, what: str) -> str:
 
 def over_time(data: Dataset, choice: Choice) -> None:
     """The course of the loss by group, from the sampled trajectories."""
-    losses = state.losses(choice.run)
+    losses = results.losses(choice.run)
     rows, trajectory = losses["rows"], losses["trajectory"]
     if not len(rows):
         widgets.note("This training kept no trajectories (setting trajectories = 0).")

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import charts, state, widgets
+from app import charts, results, widgets
 
 _KINDS = {"table": "", "curve": "", "detection": "Telling noise: "}
 """Keys that tell the records apart, and what comes before their titles."""
@@ -15,7 +15,7 @@ _KINDS = {"table": "", "curve": "", "detection": "Telling noise: "}
 
 def show() -> None:
     """The tables of the quality benchmark, one at a time; every row as it was measured, wins and losses alike."""
-    records = state.quality()
+    records = results.quality()
     if not records:
         widgets.note(
             "There are no measurements here yet: `make bench-quality` makes them and writes benchmarks/results/quality.json."

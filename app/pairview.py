@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, judgmentview, navigation, pairlist, state, widgets, words
+from app import charts, judgmentview, lookup, navigation, pairlist, results, state, widgets, words
 from app.palette import LABELS
 from core import browse, candidates, dynamics
 from core.doubt import DEFAULT, SIGNALS
@@ -45,7 +45,7 @@ class Pair:
 def choose(data: Dataset) -> Pair | None:
     """The pair in the address; None while there is none."""
     user_id, item_id = st.query_params.get("user"), st.query_params.get("item")
-    user, item = state.positions(data, user_id, item_id)
+    user, item = lookup.positions(data, user_id, item_id)
     found = user is not None and item is not None
     with st.expander("Open another pair", icon=":material/search:", expanded=not found, key="open_pair"):
         _open_form(data)
@@ -93,8 +93,8 @@ def header(data: Dataset, pair: Pair, *, hidden: bool) -> None:
             if at and st.button(text, key=key, icon=icon, disabled=target is None) and target:
                 navigation.go("pair", user=target[0], item=target[1])
     with st.container(horizontal=True, vertical_alignment="center"):
-        if not hidden and (pair.observed or label_of(state.labels(data), pair)[1]):
-            widgets.label_badge(*label_of(state.labels(data), pair))
+        if not hidden and (pair.observed or label_of(lookup.labels(data), pair)[1]):
+            widgets.label_badge(*label_of(lookup.labels(data), pair))
         st.badge(WHERE[pair.where], color="gray")
         widgets.legend()
 
@@ -112,7 +112,7 @@ def user_card(data: Dataset, pair: Pair, *, hidden: bool) -> None:
             others = others.where(np.argsort(-others.time, kind="stable"))
         table = pd.DataFrame({"title": data.item_title[others.item]})
         if not hidden:
-            table["label"] = [LABELS[Label(code)].word for code in state.codes_now(data, others)]
+            table["label"] = [LABELS[Label(code)].word for code in lookup.codes_now(data, others)]
         if others.rating is not None:
             table["rating"] = others.rating
         table["category"] = data.item_category[others.item]
@@ -182,7 +182,7 @@ def doubt(data: Dataset, pair: Pair) -> None:
     if not pair.observed:
         return
     widgets.section("Why it is doubted")
-    found = state.candidates(data)
+    found = lookup.candidates(data)
     if found is None:
         st.markdown(":gray[There are no candidates of these data yet, and so no doubt.]")
         return
@@ -190,7 +190,7 @@ def doubt(data: Dataset, pair: Pair) -> None:
     if why is None:
         st.markdown(":gray[It is not among the clicks that the newest candidates doubt.]")
         return
-    answered = state.answered(data)
+    answered = lookup.answered(data)
     chances = answered.calibration.probability
     share = int(100 * why.doubt)
     st.markdown(f"**More doubtful than {share}% of the training clicks**, by signals that no judge and no person has part in.")
@@ -216,11 +216,11 @@ def loss(data: Dataset, pair: Pair, run: str | None) -> None:
         st.markdown(":gray[There is no finished training yet.]")
         navigation.link("train", "Train a model")
         return
-    vectors = state.embeddings(run)
+    vectors = results.embeddings(run)
     scores = vectors.item @ vectors.user[pair.user]
     rank = int((scores > scores[pair.item]).sum()) + 1
     numbers = [("Place for this user", f"{rank:,} of {data.n_items:,}", "Among all items by the model's score; 1 is the best.")]
-    recorded = state.losses(run)
+    recorded = results.losses(run)
     own = dynamics.loss_of(Interactions(np.array([pair.user]), np.array([pair.item])), recorded, data.n_items)[0]
     if not np.isnan(own):
         above = float((recorded["mean"] < own).mean())
@@ -233,7 +233,7 @@ def loss(data: Dataset, pair: Pair, run: str | None) -> None:
     if not len(recorded["rows"]):
         st.caption("This training kept no course of single losses (setting trajectories = 0).")
         return
-    group = state.loss_labels(data, recorded, truth=False)[recorded["rows"]]
+    group = results.loss_labels(data, recorded, truth=False)[recorded["rows"]]
     bands, path = dynamics.bands(recorded["trajectory"], group), dynamics.trajectory_of(recorded, pair.user, pair.item)
     table = pd.DataFrame({"epoch": np.arange(1, recorded["trajectory"].shape[1] + 1)})
     table = table.assign(**{LABELS[Label(code)].word: band.median for code, band in bands.items()})

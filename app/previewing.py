@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, itemlists, navigation, state, widgets, work
+from app import charts, itemlists, lookup, navigation, results, state, widgets, work
 from app.palette import SOURCES
 from core import labels as label_rules
 from core import pipeline
@@ -44,7 +44,7 @@ def base(data: Dataset, run: Run) -> Base | None:
     """What the previews start from; None, with the reason shown, when this training cannot be previewed."""
     try:
         with st.spinner("Reading the training and ranking its lists"):
-            return state.preview_base(data, run.id)
+            return results.preview_base(data, run.id)
     except WinnowError as error:
         widgets.failure(error)
         navigation.link("train", "Train a model")
@@ -53,8 +53,8 @@ def base(data: Dataset, run: Run) -> Base | None:
 
 def sources(data: Dataset) -> list[Source]:
     """Who has given labels: people first, then the better judges."""
-    found = {int(code) for code in label_rules.sources(state.judgments(data))}
-    if len(state.standing(data)):
+    found = {int(code) for code in label_rules.sources(lookup.judgments(data))}
+    if len(lookup.standing(data)):
         found.add(int(Source.HUMAN))
     return [source for source in sorted(Source, reverse=True) if int(source) in found]
 
@@ -188,7 +188,7 @@ def go_on(data: Dataset, base: Base, chosen: WhatIf, every: list[Source], found:
     widgets.section("Go on", "A version keeps exactly these labels; a retraining takes everything else from this training.")
     made = _retrained(data, base, chosen)
     freeze_column, train_column, compare_column = st.columns(3, gap="small")
-    labels = None if chosen.sources == frozenset(every) else state.labels_by(data, chosen.sources)
+    labels = None if chosen.sources == frozenset(every) else lookup.labels_by(data, chosen.sources)
     ready = bool(state.annotator()) and bool(len(found.changes) or base.labels)
     with freeze_column:
         if st.button("Freeze as a version", key="preview_freeze", icon=":material/ac_unit:", width="stretch", disabled=not ready):
@@ -199,7 +199,7 @@ def go_on(data: Dataset, base: Base, chosen: WhatIf, every: list[Source], found:
         if not state.annotator():
             st.caption("Enter your name in the sidebar first.")
     with train_column:
-        busy = any(run.state.active for run in state.runs_of(data.name, "train"))
+        busy = any(run.state.active for run in results.runs_of(data.name, "train"))
         look = {"type": "primary", "icon": ":material/play_arrow:", "width": "stretch"}
         if st.button("Retrain with these labels", key="preview_retrain", disabled=not ready or busy, **look):
             with widgets.caught():
@@ -221,11 +221,11 @@ def _freeze(data: Dataset, labels: LabelSet | None) -> str:
 
 def _retrained(data: Dataset, base: Base, chosen: WhatIf) -> Run | None:
     """The newest training that this what-if would make: the base's settings, with a version of just these labels."""
-    wanted = _answered(state.labels_by(data, chosen.sources))
-    for run in state.runs_of(data.name, "train"):
+    wanted = _answered(lookup.labels_by(data, chosen.sources))
+    for run in results.runs_of(data.name, "train"):
         version = run.settings.get("labels")
         if version and run.settings == base.run.settings | chosen.settings(version) and run.id != base.run.id:
-            own = _answered(state.frozen(data, version))
+            own = _answered(lookup.frozen(data, version))
             same = (np.array_equal(getattr(own, name), getattr(wanted, name)) for name in ("user", "item", "label", "source"))
             if all(same):
                 return run

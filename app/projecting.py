@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import forms, lasso, maps, pairlist, selections, state, widgets, words, work
+from app import forms, lasso, lookup, maps, pairlist, results, selections, state, widgets, words, work
 from app.palette import LABELS, SOURCES
 from core import dynamics, projection
 from core.projection import Projection
@@ -35,13 +35,13 @@ class Clicks:
 
 def form(data: Dataset) -> None:
     """What to draw; starting it is a job, and its result is kept with its settings."""
-    runs = {run.id: words.run_label(run) for run in state.trained(data.name) if run.dataset_fingerprint == data.fingerprint}
+    runs = {run.id: words.run_label(run) for run in results.trained(data.name) if run.dataset_fingerprint == data.fingerprint}
     choices = {"run": runs, "other": {None: "none"} | runs, "of": {of: of for of in ONE}}
     st.session_state.setdefault("project_run", state.run_id())
     values = forms.settings_form(ProjectSettings, "project", ("of", "run", "other", "neighbours", "min_dist"), choices=choices)
     if values["other"] == values["run"]:
         widgets.note("Both trainings are the same; choose another second one, or none.")
-    busy = any(run.state.active for run in state.runs_of(data.name, "project"))
+    busy = any(run.state.active for run in results.runs_of(data.name, "project"))
     look = {"type": "primary", "icon": ":material/scatter_plot:", "width": "stretch"}
     if st.button("Compute the map", key="start_project", disabled=busy or values["other"] == values["run"], **look):
         with widgets.caught():
@@ -51,12 +51,12 @@ def form(data: Dataset) -> None:
 
 def any_map(data: Dataset) -> bool:
     """Whether a map is there or on its way."""
-    return bool(state.runs_of(data.name, "project"))
+    return bool(results.runs_of(data.name, "project"))
 
 
 def choose(data: Dataset) -> Run | None:
     """The finished map to show; the newest first. Work in progress stands above it."""
-    runs = state.runs_of(data.name, "project")
+    runs = results.runs_of(data.name, "project")
     if runs and runs[0].state is not State.DONE:
         work.panel(runs[0])
     done = {run.id: run for run in runs if run.state is State.DONE and run.dataset_fingerprint == data.fingerprint}
@@ -82,7 +82,7 @@ def _map_label(run: Run) -> str:
 @st.fragment
 def explore(data: Dataset, run: Run) -> None:
     """The map and what is selected on it; drawing an outline reruns only this."""
-    found, clicks, of = state.projection(run.id), _clicks(data, run), run.settings["of"]
+    found, clicks, of = results.projection(run.id), _clicks(data, run), run.settings["of"]
     left, right = st.columns([3, 2], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -144,8 +144,8 @@ def _same_axes(figure: Any, limits: np.ndarray) -> None:
 
 def _clicks(data: Dataset, run: Run) -> Clicks:
     base = run.result["runs"][0]
-    rows, n = state.listing(data, base), len(data.train)
-    return Clicks(rows.label[:n], state.train_sources(data), rows.loss[:n])
+    rows, n = results.listing(data, base), len(data.train)
+    return Clicks(rows.label[:n], lookup.train_sources(data), rows.loss[:n])
 
 
 def _colouring(data: Dataset, of: str, clicks: Clicks, colour: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import deciding, state, words
+from app import caching, deciding, lookup, results, state, words
 from core import agreement, browse, candidates, labels, queue
 from core.agreement import Estimate
 from core.labels import PAIR
@@ -45,7 +45,7 @@ class Session:
 def session(data: Dataset) -> Session:
     """The session as it is now, by the page's widgets and by what is in the store."""
     order, blind, who = st.session_state[ORDER], deciding.is_blind(), state.annotator()
-    standing = state.standing(data)
+    standing = lookup.standing(data)
     mine = standing[standing["annotator"] == who]
     learned = _learned(data, *_stamp(data), who, not blind) if order == "learned" else None
     since = st.session_state.setdefault(_STARTED, {}).setdefault(data.name, time.time())
@@ -82,9 +82,9 @@ def _codes(
     if order == "differ":
         codes = codes_of(data, queue.differing(standing))
     elif order == "sample":
-        samples = state.audit_samples(data)
+        samples = lookup.audit_samples(data)
         newest = samples["id"].iloc[0] if len(samples) else -1
-        pairs = state.audit_pairs(data)
+        pairs = lookup.audit_pairs(data)
         codes = codes_of(data, pairs[pairs["sample"] == newest])
     elif learned is not None and learned.probability is not None:
         codes = known.codes(data.n_items)[queue.by_change(known, learned.probability, ratings=not blind)]
@@ -95,7 +95,7 @@ def _codes(
 
 def codes_of(data: Dataset, pairs: pd.DataFrame) -> np.ndarray:
     """Pair codes int64 of raw ids, those that the dataset does not know left out."""
-    place = (pairs[name].map(ids).fillna(-1).to_numpy(np.int64) for name, ids in zip(PAIR, state.index(data), strict=True))
+    place = (pairs[name].map(ids).fillna(-1).to_numpy(np.int64) for name, ids in zip(PAIR, lookup.index(data), strict=True))
     user, item = place
     return (user * data.n_items + item)[(user >= 0) & (item >= 0)]
 
@@ -118,25 +118,25 @@ def pile(data: Dataset) -> Reviewable:
     return _pile(data, *_stamp(data))
 
 
-@state.per_dataset
+@caching.per_dataset
 def _pile(data: Dataset, answer: int, found: str | None, run: str | None) -> Reviewable:
-    return queue.gather(data, state.candidates(data), _judgments(data, answer), state.losses(run) if run else None)
+    return queue.gather(data, lookup.candidates(data), _judgments(data, answer), results.losses(run) if run else None)
 
 
-@state.per_dataset
+@caching.per_dataset
 def _judgments(data: Dataset, answer: int) -> pd.DataFrame:
     return state.store().judgments(data.name, texts=False)
 
 
-@state.per_dataset
+@caching.per_dataset
 def _ordered(data: Dataset, answer: int, found: str | None, run: str | None, order: str) -> np.ndarray:
     known = _pile(data, answer, found, run)
     return known.codes(data.n_items)[queue.ordered(known, order)]
 
 
-@state.per_revision
+@caching.per_revision
 def _learned(data: Dataset, answer: int, found: str | None, run: str | None, who: str, ratings: bool) -> Learned:
-    known, rows = _pile(data, answer, found, run), state.standing(data)
+    known, rows = _pile(data, answer, found, run), lookup.standing(data)
     rows = rows[(rows["annotator"] == who) & rows["relevant"].isin(["yes", "no"])]
     place = places(data, known, codes_of(data, rows))
     said = (rows["relevant"] == "yes").to_numpy()[np.minimum(*labels.positions(data, rows)) >= 0]
@@ -155,7 +155,7 @@ def answers_of_judge(data: Dataset) -> dict[int, list[dict[str, str]]]:
     return _answers(data, state.store().newest_answer())
 
 
-@state.per_dataset
+@caching.per_dataset
 def _answers(data: Dataset, answer: int) -> dict[int, list[dict[str, str]]]:
     rows = _judgments(data, answer)
     rows = rows.assign(rater=np.where(rows["is_llm"], rows["model"], rows["judge"]))

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import auditing, bulk, deciding, keyboard, navigation, queues, state, widgets, words
+from app import auditing, bulk, deciding, keyboard, lookup, navigation, queues, state, widgets, words
 from app.queues import MODE, ORDER, SIZE, Session
 from core import guidelines
 from core.errors import WinnowError
@@ -88,7 +88,7 @@ def _work(data: Dataset) -> None:
 
 def _nothing(data: Dataset, now: Session) -> None:
     """Why a queue is empty from the beginning."""
-    if now.order == "sample" and not len(state.audit_samples(data)):
+    if now.order == "sample" and not len(lookup.audit_samples(data)):
         with widgets.empty("No audit sample yet", "It is drawn at random among all pairs that a judge has rated in both views."):
             auditing.draw_button(data, auditing.SIZE)
         return

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from app import state, widgets, words
+from app import lookup, state, widgets, words
 from app.pairview import VIEW_WORDS
 from core import prompts
 from core.errors import WinnowError
@@ -22,7 +22,7 @@ _SHOWN = "rubric_shown"  # (dataset, rubric) that the editor was filled with
 
 def show(data: Dataset, settings: JudgeSettings | None) -> None:
     """Everything a language model is told, folded away; nothing when another kind of judge is chosen."""
-    found = state.candidates(data)
+    found = lookup.candidates(data)
     if settings is None or found is None or not len(found) or not JUDGES[settings.judge].is_llm:
         return
     box = st.expander("What the model is asked", icon=":material/chat:", key="asked", on_change="rerun")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import navigation, state, widgets, words, work
+from app import lookup, navigation, results, state, widgets, words, work
 from app.deciding import REASONS
 from app.palette import ANSWERS, LABELS, answer_label
 from core import dynamics, exchange
@@ -55,7 +55,7 @@ def _label(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
         return
     with box:
         by_person = _decided(data, pairs)
-        st.markdown(f"**{len(pairs):,} pairs** · {_composition(state.codes_now(data, pairs))}")
+        st.markdown(f"**{len(pairs):,} pairs** · {_composition(lookup.codes_now(data, pairs))}")
         again = by_person.any() and st.checkbox(
             f"Also the {int(by_person.sum()):,} that a person has decided", key=f"{key}_again", help="Left alone by default."
         )
@@ -78,7 +78,7 @@ def _label(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
 
 def _decided(data: Dataset, pairs: Interactions) -> np.ndarray:
     """Which pairs a person has labelled: bool (n,)."""
-    human = state.labels(data)
+    human = lookup.labels(data)
     human = human.where(human.source == Source.HUMAN)
     return dynamics.place_of(pairs, human.user, human.item, data.n_items) >= 0
 
@@ -127,7 +127,7 @@ def _walk(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
 
 
 def _ask(data: Dataset, pairs: Interactions, key: str) -> None:
-    found = state.candidates(data)
+    found = lookup.candidates(data)
     known = dynamics.place_of(pairs, found.user, found.item, data.n_items) >= 0 if found else np.zeros(len(pairs), bool)
     n = int(known.sum())
     why = f"{n:,} of {len(pairs):,} are among the candidates; a judge is asked about candidates only."
@@ -139,7 +139,7 @@ def _ask(data: Dataset, pairs: Interactions, key: str) -> None:
 
 def _judge_as_before(dataset: str) -> dict[str, Any]:
     """The settings of the newest judge run, without what made it ask about a part only; {} before the first."""
-    newest = next(iter(state.runs_of(dataset, "judge")), None)
+    newest = next(iter(results.runs_of(dataset, "judge")), None)
     part = ("pairs", "limit", "shard", "estimate")
     return {name: value for name, value in newest.settings.items() if name not in part} if newest else {}
 
@@ -159,14 +159,14 @@ def _export(data: Dataset, pairs: Interactions, key: str) -> None:
 def _csv(data: Dataset, pairs: Interactions) -> bytes:
     """user_id, item_id, title, label: what a spreadsheet can open without running any cell."""
     table = pd.DataFrame(raw(data, pairs), columns=["user_id", "item_id"])
-    codes = state.codes_now(data, pairs)
+    codes = lookup.codes_now(data, pairs)
     table = table.assign(title=data.item_title[pairs.item], label=np.array([label.word for label in Label], object)[codes])
     return exchange.safe_cells(table).to_csv(index=False).encode()
 
 
 def saved(data: Dataset, key: str) -> None:
     """The saved selections of the dataset, one of them opened, with what can be done with it."""
-    rows = state.selections(data)
+    rows = lookup.selections(data)
     widgets.section("Saved selections", "Named sets of pairs; every page can act on them.")
     if not len(rows):
         st.markdown(":gray[None yet. Select points on a map, or take the clicks above a threshold, and save them.]")
@@ -176,7 +176,7 @@ def saved(data: Dataset, key: str) -> None:
     )
     st.dataframe(shown[["name", "pairs", "by", "when", "from", "note"]], hide_index=True, key=f"{key}_table")
     chosen = st.selectbox("Selection", rows["name"].tolist(), key=f"{key}_chosen", width=360)
-    kept = state.selection_pairs(data, chosen)
+    kept = lookup.selection_pairs(data, chosen)
     lost = int(rows.loc[rows["name"] == chosen, "n"].item()) - len(kept)
     if lost:
         widgets.note(f"{lost:,} of its pairs name a user or an item that the dataset no longer has; they are left out.")

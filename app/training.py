@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import charts, forms, navigation, state, widgets, words, work
+from app import charts, forms, lookup, navigation, results, state, widgets, words, work
 from app.palette import STATES
 from core import runs
 from core.backbones import BACKBONES
@@ -36,7 +36,7 @@ def settings_form(dataset: str) -> dict[str, Any]:
     )
     if about := _about(st.session_state[PRESET]):
         st.caption(about)
-    versions = state.versions(dataset)
+    versions = lookup.versions(dataset)
     _take_from_address(dataset, set(versions["version"]))
     labels: dict[Any, str] = {None: "none: the clicks as they are"}
     labels |= {row.version: f"{row.version} · {row.n:,} labels · {words.when(row.at)}" for row in versions.itertuples()}
@@ -71,7 +71,7 @@ def _take_from_address(dataset: str, versions: set[str]) -> None:
     wanted = st.query_params.get("labels")
     if wanted not in versions:
         return
-    like = next((run for run in state.trained(dataset) if run.id == state.run_id()), None)
+    like = next((run for run in results.trained(dataset) if run.id == state.run_id()), None)
     if st.session_state.get(_TAKEN) != (dataset, wanted):
         st.session_state[_TAKEN] = (dataset, wanted)
         if like:
@@ -116,7 +116,7 @@ def _given(name: str, value: Any) -> str:
 
 def _estimate(dataset: str, settings: TrainSettings) -> float | None:
     same = ("dim", "layers", "batch_size", "backbone", "denoiser", "device")
-    for run in state.trained(dataset):
+    for run in results.trained(dataset):
         if all(run.settings.get(name) == getattr(settings, name) for name in same) and run.result.get("epochs"):
             return run.seconds / run.result["epochs"] * settings.epochs
     return None

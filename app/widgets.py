@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from app import navigation, state
+from app import lookup, navigation, results, state
 from app.palette import LABELS, RATINGS, SOURCES, STATES
 from core.compare import Delta
 from core.errors import WinnowError
@@ -125,7 +125,7 @@ def next_step(text: str, page: str | None, label: str = "", **params: str) -> No
 
 def need_dataset() -> Dataset:
     """The dataset of the context, or an empty state that says how to get one."""
-    data = state.dataset()
+    data = lookup.dataset()
     if data is None:
         with empty("No dataset yet", "This page shows one dataset. Load the demo or import your own on Home."):
             navigation.link("home", "Go to Home")
@@ -135,7 +135,7 @@ def need_dataset() -> Dataset:
 
 def need_training(data: Dataset) -> Run:
     """The training of the context, or an empty state that says how to get one."""
-    found = next((run for run in state.trained(data.name) if run.id == state.run_id()), None)
+    found = next((run for run in results.trained(data.name) if run.id == state.run_id()), None)
     if found is None:
         with empty("No finished training yet", "A training records the loss of every interaction; this page reads it."):
             navigation.link("train", "Train a model")

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import navigation, state, widgets, words
+from app import navigation, results, state, widgets, words
 from app.palette import KINDS
 from core import jobs, runs
 from core.runs import Run, State
@@ -103,13 +103,13 @@ def progress_of(run: Run) -> tuple[float, str]:
 
 def pill() -> None:
     """What is at work now, on every page."""
-    busy = [run.id for run in state.active_jobs()]
+    busy = [run.id for run in results.active_jobs()]
     if busy:
         st.fragment(_pill, run_every=2 * TICK_S)(busy)
 
 
 def _pill(busy: list[str]) -> None:
-    at_work = state.active_jobs()
+    at_work = results.active_jobs()
     if [run.id for run in at_work] != busy:
         st.rerun()
     for run in at_work:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import asking, auditing, judging, loop, records, rubricview, state, widgets
+from app import asking, auditing, judging, lookup, loop, records, rubricview, widgets
 
 widgets.title(
     "Judge", "Pick the pairs that the model doubts, ask a judge in two views whether each is relevant, and freeze the labels."
@@ -19,7 +19,7 @@ with freeze, st.container(border=True, height="stretch", key="step_freeze"):
 
 judging.at_work(data.name)
 rubricview.show(data, settings)
-table = state.pair_table(data)
+table = lookup.pair_table(data)
 if not len(table):
     widgets.empty(
         "No labels yet", "Judged pairs appear here with both ratings, once candidates have been judged.", ":material/gavel:"

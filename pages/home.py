@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from app import importing, loop, navigation, state, widgets, words, work
+from app import importing, lookup, loop, navigation, results, widgets, words, work
 from app.palette import KINDS
 from core import browse
 from core.records import Label
 
-data = state.dataset()
+data = lookup.dataset()
 widgets.title(
     "Winnow", "Tell hard positives from noisy ones in your interaction data, keep what teaches, drop what misleads, and retrain."
 )
@@ -16,7 +16,7 @@ if data is None:
     importing.first_steps()
     st.stop()
 
-labels = state.labels(data)
+labels = lookup.labels(data)
 counts = browse.counts_by_label(labels)
 judged = len(labels) - counts.get(Label.UNJUDGED, 0)
 widgets.tiles(
@@ -50,7 +50,7 @@ with st.grid(columns=6, min_column_width=130, gap="small"):
             st.caption(step.detail)
 loop.show_next("home", data)
 
-unfinished = loop.unfinished(state.runs_of(data.name))
+unfinished = loop.unfinished(results.runs_of(data.name))
 if unfinished:
     widgets.section("To continue", "Work that stopped before it was done; what it had saved is kept.")
     for run in unfinished[:3]:

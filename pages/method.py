@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import loop, measured, method, state, widgets
+from app import lookup, loop, measured, method, widgets
 
 widgets.title("Method", "What each part does, in words and as a formula, how it differs from the paper, and what was measured.")
 
@@ -22,4 +22,4 @@ if choices.open:
 if results.open:
     with results:
         measured.show()
-loop.show_next("method", state.dataset())
+loop.show_next("method", lookup.dataset())

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import filing, loop, navigation, previewing, state, widgets
+from app import filing, loop, navigation, previewing, results, widgets
 
 widgets.title("Preview", "What would these labels do? A finished training's vectors on the graph that the labels make, at once.")
 data = widgets.need_dataset()
@@ -17,7 +17,7 @@ elif base:
     with left, st.container(border=True, key="what_if"):
         chosen = previewing.what_if(base, every)
     with right:
-        found = state.preview(data, run.id, chosen.sources, chosen.noisy_weight, chosen.add_missed)
+        found = results.preview(data, run.id, chosen.sources, chosen.noisy_weight, chosen.add_missed)
         previewing.outcome(base, found)
         previewing.details(found)
     previewing.lists(base, found)

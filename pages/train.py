@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import loop, state, training, widgets, work
+from app import loop, results, state, training, widgets, work
 
 widgets.title("Train", "A recommender learns from the clicks, and the loss of every click is recorded on the way.")
 data = widgets.need_dataset()
@@ -19,7 +19,7 @@ with form, st.container(border=True):
             st.rerun()
 
 with view:
-    runs = state.runs_of(data.name, "train")
+    runs = results.runs_of(data.name, "train")
     if not runs:
         widgets.empty(
             "No training yet", "Its progress and curves appear here. The settings on the left are good ones to begin with."

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
+from app import results
 from core import jobs, runs
 from core.artifacts import Home
 from core.runs import Run
@@ -21,8 +21,8 @@ Serve = Callable[..., ModelServer]
 @pytest.fixture(autouse=True)
 def forgotten() -> None:
     """What one test has learnt of a server's health is not another's."""
-    state.judge_health.clear()
-    state.pulls().clear()
+    results.judge_health.clear()
+    results.pulls().clear()
 
 
 @pytest.fixture
@@ -61,11 +61,11 @@ def test_a_missing_model_is_pulled_from_here(ready: Home, open_page: Open, serve
     assert page.button(key="judge_candidates").disabled
     assert page.button(key="judge_one").disabled
     page.button(key="pull_model").click().run()
-    pulling = state.pulls()[server.url, "mistral:7b"]
+    pulling = results.pulls()[server.url, "mistral:7b"]
     while pulling.active:
         time.sleep(0.02)
     assert pulling.error is None
-    state.forget_judge_health()  # as the progress does when it sees the end
+    results.forget_judge_health()  # as the progress does when it sees the end
     assert not sound(page.run()).button(key="judge_candidates").disabled
 
 
@@ -73,7 +73,7 @@ def test_a_model_that_nobody_has_says_so(ready: Home, open_page: Open, serve: Se
     server = serve()
     page = asking(open_page, server, "nosuch:1b")
     page.button(key="pull_model").click().run()
-    pulling = state.pulls()[server.url, "nosuch:1b"]
+    pulling = results.pulls()[server.url, "nosuch:1b"]
     while pulling.active:
         time.sleep(0.02)
     assert "could not pull" in " ".join(error.value for error in page.run().error).replace("\\", "")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import charts, measured, method, state
+from app import charts, measured, method, results
 from core.artifacts import Home
 from core.backbones import BACKBONES
 from core.denoisers import DENOISERS
@@ -51,7 +51,7 @@ RECORDS = [*TABLE, *CURVE, {"detection": "dislikes", "protocol": "Dislikes as cl
 def quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the page looks for measurements; nothing is there yet."""
     path = tmp_path / "quality.json"
-    monkeypatch.setattr(state, "QUALITY", path)
+    monkeypatch.setattr(results, "QUALITY", path)
     return path
 
 

@@ -1,0 +1,37 @@
+"""Caches by identity (home, dataset fingerprint, store revision), never by the content of large arrays: Streamlit samples
+those when it hashes them, and would return stale results."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, TypeVar
+
+import streamlit as st
+
+from app import state
+from core.records import Dataset
+
+Value = TypeVar("Value")
+Of = Concatenate[Dataset, ...]
+
+
+def _of_dataset(function: Callable[Of, Value], *, revision_matters: bool) -> Callable[Of, Value]:
+    @st.cache_resource(max_entries=12, show_spinner=False)
+    def cached(key: tuple[object, ...], _data: Dataset, _rest: tuple[object, ...]) -> Value:
+        return function(_data, *_rest)
+
+    @wraps(function)
+    def door(data: Dataset, *rest: object) -> Value:
+        now = state.revision(data.name) if revision_matters else 0
+        return cached((function.__name__, str(state.home().path), data.name, data.fingerprint, now, *rest), data, rest)
+
+    return door
+
+
+def per_dataset(function: Callable[Of, Value]) -> Callable[Of, Value]:
+    """Computed once per imported dataset (and further arguments). The result is shared: never change it."""
+    return _of_dataset(function, revision_matters=False)
+
+
+def per_revision(function: Callable[Of, Value]) -> Callable[Of, Value]:
+    """Computed again whenever a judgment or a decision about the dataset is written. The result is shared: never change it."""
+    return _of_dataset(function, revision_matters=True)
