@@ -56,4 +56,3 @@ def test_a_reload_and_a_kill_in_the_middle_of_training(page: Page, address: str,
     press(page, "stop_train")
     expect(panel.get_by_role("button", name="Resume")).to_be_visible(timeout=60_000)
     assert newest(filled).state is State.CANCELLED
-
