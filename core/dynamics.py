@@ -79,14 +79,26 @@ class Band:
 
 
 def place_of(pairs: Interactions, user: np.ndarray, item: np.ndarray, n_items: int) -> np.ndarray:
-    """Where each of `pairs` (n,) stands among the pairs (user, item) (m,): int64 (n,), -1 where it does not."""
-    known = user.astype(np.int64) * n_items + item
-    if not len(known):
-        return np.full(len(pairs), -1)
-    order = np.argsort(known, kind="stable")
-    wanted = pairs.codes(n_items)
-    place = order[np.minimum(np.searchsorted(known[order], wanted), len(order) - 1)]
-    return np.where(known[place] == wanted, place, -1)
+    """Where each of `pairs` (n,) stands among the pairs (user, item) (m,), which differ: int64 (n,), -1 where it does not."""
+    if np.array_equal(pairs.user, user) and np.array_equal(pairs.item, item):  # as a training's losses and its clicks are
+        return np.arange(len(pairs))
+    known, wanted = user.astype(np.int64) * n_items + item, pairs.codes(n_items)
+    if len(known) < len(wanted):  # the fewer are hashed, and what is not among both is neither sorted nor looked for
+        asked = np.flatnonzero(_among(wanted, known))
+        there = np.flatnonzero(_among(known, wanted[asked]))
+    else:
+        there = np.flatnonzero(_among(known, wanted))
+        asked = np.flatnonzero(_among(wanted, known[there]))
+    there = there[np.argsort(known[there], kind="stable")]
+    found = np.full(len(pairs), -1)
+    if len(there):
+        found[asked] = there[np.searchsorted(known[there], wanted[asked])]
+    return found
+
+
+def _among(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which of `codes` (n,) are among `others`: bool (n,). pandas hashes, where numpy sorts."""
+    return pd.Series(codes).isin(others).to_numpy(bool)
 
 
 def codes_of(pairs: Interactions, user: np.ndarray, item: np.ndarray, label: np.ndarray, n_items: int) -> np.ndarray:

@@ -93,7 +93,7 @@ class ImportSettings(Settings):
 class DemoSettings(Settings):
     """The invented catalogue and its users (core.datasets.demo)."""
 
-    users: Annotated[int, Field(ge=50, le=20_000, description="Number of users.")] = 800
+    users: Annotated[int, Field(ge=50, le=100_000, description="Number of users.")] = 800
     items: Annotated[int, Field(ge=50, le=20_000, description="Number of items.")] = 600
     interactions: Annotated[int, Field(ge=500, le=2_000_000, description="Number of clicks, about.")] = 25_000
     noisy_share: Annotated[float, Field(ge=0, le=0.6, description="Share of the training clicks that are misclicks.")] = 0.2

@@ -37,5 +37,9 @@ class Store(AuditLog, FurtherLog, ProfileLog, RequestLog, RubricLog, SelectionLo
 
     def labels(self, dataset: Dataset) -> LabelSet:
         """All labels as they stand now; pairs that were asked about without an answer are UNJUDGED."""
+        return labels.decided(dataset, self.judged(dataset), self.standing(dataset.name))
+
+    def judged(self, dataset: Dataset) -> LabelSet:
+        """The labels by judges alone, the same for as long as `asked` is."""
         asked = pd.concat([self.judgments(dataset.name, texts=False), self.unanswered(dataset.name)], ignore_index=True)
-        return labels.resolve(dataset, asked, self.standing(dataset.name))
+        return labels.judged(dataset, asked)
