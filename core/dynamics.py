@@ -155,11 +155,16 @@ def drop_above(loss: np.ndarray, group: np.ndarray, threshold: float, noisy: np.
 
 
 def composition(group: np.ndarray, chosen: np.ndarray) -> pd.DataFrame:
-    """What the chosen rows (bool (n,)) are beside all: group, n, share of the chosen, "of all", and lift, their ratio."""
+    """What the chosen rows (bool (n,)) are beside all: group, n, share of the chosen, "of all", and lift, their ratio.
+
+    "low" and "high" are the 95 % interval of the lift, by Wilson's of the share; NaN when nothing is chosen.
+    """
     codes, of_all = np.unique(group, return_counts=True)
     n = np.array([(group[chosen] == code).sum() for code in codes], np.int64)
     table = pd.DataFrame({"group": codes, "n": n, "share": n / max(n.sum(), 1), "of all": of_all / max(len(group), 1)})
-    return table.assign(lift=table["share"] / table["of all"])
+    reach = [share(hits, int(n.sum())) for hits in n.tolist()]
+    low, high = (np.array([getattr(one, end) for one in reach], float) / table["of all"] for end in ("low", "high"))
+    return table.assign(lift=table["share"] / table["of all"], low=low, high=high)
 
 
 def share(hits: int, n: int) -> Share:

@@ -123,8 +123,11 @@ def test_composition_by_hand() -> None:
     rows = dynamics.composition(group, np.array([True, False, False, True, False])).set_index("group")
     assert rows["n"].to_dict() == {CLEAN: 1, HARD: 0, NOISY: 1}
     assert rows.loc[NOISY, ["share", "of all", "lift"]].tolist() == pytest.approx([0.5, 0.2, 2.5])
-    assert rows.loc[HARD, "lift"] == 0
-    assert dynamics.composition(group, np.zeros(5, bool))["share"].tolist() == [0, 0, 0]
+    assert rows.loc[HARD, ["lift", "low"]].tolist() == [0, 0]
+    assert rows.loc[NOISY, ["low", "high"]].tolist() == pytest.approx([0.0945 / 0.2, 0.9055 / 0.2], rel=1e-3)  # Wilson, 1 of 2
+    nothing = dynamics.composition(group, np.zeros(5, bool))
+    assert nothing["share"].tolist() == [0, 0, 0]
+    assert nothing["low"].isna().all()
 
 
 def test_what_a_score_throws_away() -> None:

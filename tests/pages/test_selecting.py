@@ -1,12 +1,16 @@
 """Losses and Embeddings: outlines count all rows, and what is selected can be saved, labelled as one, and taken back."""
 
+import base64
+import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import datasets, runs
+from app import state
+from core import datasets, projection, runs
 from core.artifacts import Home
 from core.store import Store
 from tests.pages.helpers import NAME, carry_out, said, sound
@@ -19,6 +23,12 @@ def outlined(app: AppTest, key: str, drawing: str, x: tuple[float, float], y: tu
     corners = ([x[0], x[1], x[1], x[0]], [y[0], y[0], y[1], y[1]])
     app.session_state[f"{key}_outlines"] = (drawing, [corners])
     return sound(app.run())
+
+
+def selected_points(trace: dict[str, Any]) -> int:
+    """How many points of a trace stand out; plotly sends arrays as base64."""
+    sent = trace.get("selectedpoints")
+    return len(np.frombuffer(base64.b64decode(sent["bdata"]), sent["dtype"])) if sent else 0
 
 
 @pytest.fixture
@@ -126,9 +136,45 @@ class TestEmbeddings:
             sound(page.selectbox(key=f"map_colour_{of}").select(colour).run())
             assert f"**{n:,} training clicks" in said(page)
 
-    def test_two_trainings_side_by_side(self, ready: Home, open_page: Open) -> None:
+    def test_two_trainings_side_by_side_share_what_is_outlined(self, ready: Home, open_page: Open) -> None:
         first, second = (run.id for run in runs.listing(ready, NAME, "train"))
-        carry_out(ready, "project", run=first, other=second)
+        run = carry_out(ready, "project", run=first, other=second)
+        points = runs.folder(ready, run).projection()["points"].astype(float)
+        x = float(np.quantile(points[:, 0], 0.3))
         page = open_page("embeddings")
         sound(page.segmented_control(key="map_shown").set_value("side by side").run())
-        assert len(page.get("plotly_chart")) == 2
+        page = outlined(page, "map_first", run, (-1e3, x), (-1e3, 1e3))
+        maps = [json.loads(chart.proto.spec)["data"] for chart in page.get("plotly_chart")][:2]
+        marked = [sum(selected_points(trace) for trace in traces) for traces in maps]
+        assert marked == [int((points[:, 0] < x).sum())] * 2
+        assert all(traces[0]["type"] == "heatmap" for traces in maps)
+
+    def test_representative_and_outlying_pairs_come_from_the_vectors(self, ready: Home, open_page: Open) -> None:
+        run, train = carry_out(ready, "project", of="items"), datasets.load(ready, NAME).train
+        page = outlined(open_page("embeddings"), "map_first", run, (-1e3, 1e3), (-1e3, 1e3))
+        base = runs.folder(ready, run).read().result["runs"][0]
+        vectors = runs.folder(ready, base).embeddings()
+        for which, rows in zip(("representative", "outlying"), projection.typical(vectors, train, 10), strict=True):
+            sound(page.segmented_control(key="map_which").set_value(which).run())
+            name, _, pairs = page.session_state[state.PAIRS]
+            assert name == f"map of items, {which}"
+            assert np.array_equal(pairs.codes(10**6), train.where(rows).codes(10**6))
+
+    def test_the_title_says_what_a_planted_map_shows(self, ready: Home, open_page: Open) -> None:
+        run, data = carry_out(ready, "project"), datasets.load(ready, NAME)
+        corner = data.train.user < np.quantile(data.train.user, 0.2)
+        points = np.random.default_rng(0).uniform(0, 1, (len(data.train), 2)).astype(np.float32)
+        points[corner] = points[corner] / 10 + 2  # whom one person calls noisy lie together, and nobody else
+        file = next((ready.path / "runs" / run).glob("projection*"))
+        kept = dict(np.load(file))
+        np.savez(file, **(kept | {"points": points}))
+        store = Store.open(ready)
+        pairs = [
+            (data.user_ids[u], data.item_ids[i]) for u, i in zip(data.train.user[corner], data.train.item[corner], strict=True)
+        ]
+        store.decide(NAME, pairs, "no", annotator="ann")
+        page = open_page("embeddings")
+        assert "Noisy positives gather in one region" in said(page)
+        sound(page.button(key="map_first_region").click().run())
+        assert "training clicks are selected" in said(page)
+        assert "Noisy positives are" in said(page)
