@@ -4,7 +4,21 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import caching, lasso, lookup, lossview, maps, mapselection, pairlist, results, selections, state, widgets
+from app import (
+    caching,
+    lasso,
+    lookup,
+    losseffect,
+    lossshape,
+    lossview,
+    maps,
+    mapselection,
+    pairlist,
+    results,
+    selections,
+    state,
+    widgets,
+)
 from app.lossview import BY_LABEL, BY_TRUTH, GROUPINGS, Choice
 from app.palette import LABELS
 from core import dynamics, projection, regions
@@ -18,16 +32,17 @@ AXES = ("variability", "confidence")
 def threshold(data: Dataset, run_id: str) -> None:
     """The distribution, the line on it, and what it drops; moving the line reruns only this."""
     choice = lossview.choose(data, run_id)
-    seen, drawn = lossview.view(data, choice), lossview.shapes(data, choice)
+    seen = lossview.view(data, choice)
     at = lossview.threshold(seen)
+    losseffect.tiles(data, choice, seen, at)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        lossview.distribution(choice, seen, drawn, at)
+        lossshape.distribution(data, choice, seen, at)
         thrown_away(data, choice, round((seen.loss[: seen.clicks] > at).mean() * len(data.train)))
     with right:
-        lossview.effect(seen, at)
-        lossview.operating_curve(seen, drawn.curve, at)
-        lossview.over_time(data, choice)
+        losseffect.by_label(seen, at)
+        losseffect.operating_curve(data, choice, seen, at)
+        lossshape.over_time(data, choice)
     lossview.doubtful(data, seen, at)
     state.show_flashes()
 
@@ -118,7 +133,8 @@ def _finding(points: np.ndarray, group: np.ndarray) -> str:
     """Where hard and noisy positives lie, in medians."""
     middle = {code: np.median(points[group == code], axis=0) for code in dynamics.groups(group)}
     if not {Label.HARD_POSITIVE, Label.NOISY_POSITIVE} <= middle.keys():
-        return "Which clicks the model learns, and how steadily"
+        steady, sure = np.median(points, axis=0)
+        return f"Half of the clicks have a confidence above {sure:.2f}, half a variability below {steady:.2f}"
     hard, noisy = middle[Label.HARD_POSITIVE], middle[Label.NOISY_POSITIVE]
     told = [f"{name} {h:.2f} for hard, {n:.2f} for noisy positives" for name, h, n in zip(AXES, hard, noisy, strict=True)]
     return f"Medians: {'; '.join(reversed(told))}"

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
-from core import datasets, projection, runs
+from app import queues, state
+from core import datasets, dynamics, mixture, pipeline, projection, runs
 from core.artifacts import Home
+from core.records import Interactions
 from core.store import Store
 from tests.pages.helpers import NAME, carry_out, said, sound
 
@@ -68,10 +69,12 @@ class TestDataMap:
 
 
 class TestLosses:
-    @pytest.mark.parametrize("loss", ["early", "last", "epoch", "model"])
-    @pytest.mark.parametrize("shape", ["density", "counts"])
-    def test_every_loss_in_every_shape(self, ready: Home, open_page: Open, loss: str, shape: str) -> None:
+    @pytest.mark.parametrize("loss", ["early", "variance", "epoch", "model"])
+    @pytest.mark.parametrize(("shape", "log"), [("density", False), ("counts", True), ("density", True), ("cumulative", True)])
+    def test_every_loss_in_every_shape(self, ready: Home, open_page: Open, loss: str, shape: str, log: bool) -> None:
         page = open_page("losses")
+        page.toggle(key="log_loss").set_value(log)
+        page.toggle(key="mixture").set_value(True)
         page.selectbox(key="loss").set_value(loss)
         sound(page.segmented_control(key="shape").set_value(shape).run())
         unobserved = "have no click" in said(page)
@@ -107,6 +110,49 @@ class TestLosses:
         assert len(asked) == 1
         sound(page.button(key="losses_delete").click().run())
         assert not len(Store.open(ready).selections(NAME))
+
+    def test_the_line_is_put_where_two_components_cross(self, ready: Home, trained: runs.Run, open_page: Open) -> None:
+        losses = runs.folder(ready, trained.id).losses()
+        near = {name: mixture.fit(losses[name]).crossing for name in ("mean", "early", "last", "variance")}
+        name = next(name for name, at in near.items() if at is not None and (losses[name] > at).mean() < 0.5)
+        loss, found = losses[name], mixture.fit(losses[name])
+        page = open_page("losses")
+        page.selectbox(key="loss").set_value(name)
+        assert not any(button.key == "snap" for button in page.button)
+        sound(page.toggle(key="mixture").set_value(True).run())
+        assert f"they cross at {found.crossing:.3g}" in said(page)
+        sound(page.button(key="snap").click().run())
+        share = page.slider(key="drop").value
+        assert share == pytest.approx(100 * (loss > found.crossing).mean(), abs=0.06)
+        [flagged] = (tile.value for tile in page.metric if tile.label == "Flagged")
+        assert int(flagged.replace(",", "")) == (loss.astype(float) > np.quantile(loss, 1 - share / 100)).sum()
+
+    def test_labels_that_the_line_would_change(self, ready: Home, trained: runs.Run, open_page: Open) -> None:
+        losses, data = runs.folder(ready, trained.id).losses(), datasets.load(ready, NAME)
+        above = losses["mean"].astype(float) > np.quantile(losses["mean"], 0.85)
+        asked = [0, 1, *np.flatnonzero(~above)[:3].tolist()]
+        known = Store.open(ready)
+        pairs = [(data.user_ids[losses["user"][at]], data.item_ids[losses["item"][at]]) for at in asked]
+        known.decide(NAME, pairs, "no", annotator="ann")
+        now = pipeline.current_labels(ready, data)
+        code = dynamics.codes_of(Interactions(losses["user"], losses["item"]), now.user, now.item, now.label, data.n_items)
+        page = open_page("losses")
+        [changed] = (tile.value for tile in page.metric if tile.label == "Labels changed")
+        assert int(changed.replace(",", "")) == ((code == 2) != above).sum()
+
+    def test_those_nearest_to_the_line_go_to_review(self, ready: Home, trained: runs.Run, open_page: Open) -> None:
+        losses, data = runs.folder(ready, trained.id).losses(), datasets.load(ready, NAME)
+        loss = losses["mean"].astype(float)
+        page = open_page("losses")
+        sound(page.segmented_control(key="listed").set_value("nearest to the line").run())
+        sound(page.selectbox(key="nearest").set_value(50).run())
+        page.button(key="near_review").click().run()
+        at = np.argsort(np.abs(loss - np.quantile(loss, 0.85)), kind="stable")[:50]
+        codes = losses["user"][at].astype(int) * data.n_items + losses["item"][at]
+        assert page.session_state[queues.SENT][NAME].tolist() == codes.tolist()
+        sound(page.switch_page("../pages/review.py").run())
+        assert page.selectbox(key="review_order").value == "sent"
+        assert "50 left" in page.get("progress")[0].proto.text
 
     def test_a_name_that_is_taken_is_refused(self, ready: Home, open_page: Open) -> None:
         Store.open(ready).keep_selection(NAME, "mine", [("u", "i")], annotator="ann")
