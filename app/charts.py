@@ -67,11 +67,21 @@ def loss_histogram(counted: Histogram, threshold: float, density: bool) -> go.Fi
     return _threshold_line(figure, threshold)
 
 
+def with_mixture(figure: go.Figure, x: np.ndarray, heights: np.ndarray, weight: np.ndarray, crossing: float | None) -> go.Figure:
+    """Two components (2, n) over a chart of losses, and where the upper one becomes likelier."""
+    for name, height, part, colour in zip(("lower", "upper"), heights, weight, (GREY, PRIMARY), strict=True):
+        line = {"color": colour, "width": 1.5}
+        figure.add_scatter(x=x, y=height, mode="lines", line=line, name=f"{name} component ({part:.0%})")
+    if crossing is not None:
+        figure.add_vline(crossing, line={"color": PRIMARY, "width": 1.5, "dash": "dot"})
+    return figure
+
+
 def loss_curves(
-    curves: dict[int, tuple[np.ndarray, np.ndarray]], sizes: dict[int, int], threshold: float, density: bool = False
+    curves: dict[int, tuple[np.ndarray, np.ndarray]], sizes: dict[int, int], threshold: float, density: str = ""
 ) -> go.Figure:
-    """One curve (loss, height) of each group: the share at or below a loss, or the density at it."""
-    figure = _figure("Loss of an interaction (BPR)", "Density of the group" if density else "Share of the group at or below")
+    """One curve (loss, height) of each group: the share at or below a loss, or the `density` at it, in these words."""
+    figure = _figure("Loss of an interaction (BPR)", density or "Share of the group at or below")
     for code, (x, part) in curves.items():
         look = LABELS[Label(code)]
         line = {"color": look.colour, "dash": look.dash, "width": 2.5, "shape": "linear" if density else "hv"}

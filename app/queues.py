@@ -12,10 +12,11 @@ from core import agreement, browse, candidates, labels, queue
 from core.agreement import Estimate
 from core.labels import PAIR
 from core.queue import ORDERS, Learned, Reviewable
-from core.records import VIEWS, Dataset
+from core.records import VIEWS, Dataset, Interactions
 
 ORDER, SIZE, MODE = "review_order", "review_size", "review_mode"
 """Session keys of the page's widgets."""
+SENT = "review_sent"  # {dataset: pair codes that were sent here, in their order}
 _STARTED = "review_started"  # {dataset: when the session began}
 _SKIPPED = "review_skipped"  # {dataset: pair codes in the order in which they were skipped}
 
@@ -64,6 +65,13 @@ def restart(data: Dataset) -> None:
     st.session_state.get(_SKIPPED, {}).pop(data.name, None)
 
 
+def send(data: Dataset, pairs: Interactions) -> None:
+    """Make these pairs the next session, in their order; those that I have decided about stay out."""
+    st.session_state.setdefault(SENT, {})[data.name] = pairs.codes(data.n_items)
+    st.session_state[ORDER] = "sent"
+    restart(data)
+
+
 def skip(data: Dataset, code: int) -> None:
     """Put a pair at the end of this session."""
     codes = st.session_state.setdefault(_SKIPPED, {}).setdefault(data.name, [])
@@ -76,6 +84,9 @@ def _codes(
     data: Dataset, order: str, learned: Learned | None, blind: bool, standing: pd.DataFrame, mine: pd.DataFrame
 ) -> np.ndarray:
     """Pair codes in an order, without those that are done with for me."""
+    if order == "sent":
+        sent = st.session_state.get(SENT, {}).get(data.name, np.zeros(0, np.int64))
+        return sent[~np.isin(sent, codes_of(data, mine))]
     known = pile(data)
     if order == "flagged":  # my own, too, until I say something else
         return codes_of(data, queue.flagged(standing))

@@ -117,10 +117,17 @@ def loss_of(pairs: Interactions, losses: dict[str, np.ndarray], n_items: int, st
     return found
 
 
-def histogram(loss: np.ndarray, group: np.ndarray, bins: int = 60) -> Histogram:
-    """Counts of every group that occurs, over `bins` equal bins from the smallest to the largest loss."""
-    low, high = (float(loss.min()), float(loss.max())) if len(loss) else (0.0, 1.0)
-    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+def histogram(loss: np.ndarray, group: np.ndarray, bins: int = 60, *, log: bool = False) -> Histogram:
+    """Counts of every group that occurs, over `bins` bins from the smallest to the largest loss: equal ones, or with equal
+    logarithms, from the smallest loss above 0; what is not above it is counted in the first."""
+    if log:
+        positive = loss[loss > 0]
+        low, high = (float(positive.min()), float(positive.max())) if len(positive) else (0.1, 1.0)
+        edges = np.geomspace(low, high if high > low else 10 * low, bins + 1)
+        loss = np.clip(loss.astype(np.float64), edges[0], edges[-1])  # geomspace rounds its ends
+    else:
+        low, high = (float(loss.min()), float(loss.max())) if len(loss) else (0.0, 1.0)
+        edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     return Histogram(edges, {code: np.histogram(loss[group == code], edges)[0] for code in groups(group)})
 
 
@@ -134,18 +141,25 @@ def ecdf(loss: np.ndarray, group: np.ndarray, points: int = 400) -> dict[int, tu
     return curves
 
 
-def density(loss: np.ndarray, group: np.ndarray, points: int = 300) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """{group: (loss, density)}: a Gaussian kernel of Silverman's width, laid over counts in narrow bins."""
-    counted = histogram(loss, group, points)
-    width = counted.edges[1] - counted.edges[0]
-    middle = (counted.edges[:-1] + counted.edges[1:]) / 2
+def density(
+    loss: np.ndarray, group: np.ndarray, points: int = 300, *, log: bool = False
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """{group: (loss, density)}: a Gaussian kernel of Silverman's width, laid over counts in narrow bins.
+
+    With `log` the kernel is laid over log10(loss), and the density is per factor of ten.
+    """
+    counted = histogram(loss, group, points, log=log)
+    edges = np.log10(counted.edges) if log else counted.edges
+    width, middle = edges[1] - edges[0], (edges[:-1] + edges[1:]) / 2
     curves = {}
     for code, counts in counted.counts.items():
         rows = loss[group == code].astype(np.float64)
+        rows = np.log10(np.maximum(rows, counted.edges[0])) if log else rows
         low, high = np.quantile(rows, (0.25, 0.75))
         spread = min(rows.std(), (high - low) / 1.34) or rows.std()
         bandwidth = max(0.9 * spread * len(rows) ** -0.2 / width, 0.5)  # in bins
-        curves[code] = (middle, gaussian_filter1d(counts / (len(rows) * width), bandwidth, mode="constant"))
+        height = gaussian_filter1d(counts / (len(rows) * width), bandwidth, mode="constant")
+        curves[code] = (10**middle if log else middle, height)
     return curves
 
 
@@ -167,11 +181,16 @@ def drop_above(loss: np.ndarray, group: np.ndarray, threshold: float, noisy: np.
 
 
 def composition(group: np.ndarray, chosen: np.ndarray) -> pd.DataFrame:
-    """What the chosen rows (bool (n,)) are beside all: group, n, share of the chosen, "of all", and lift, their ratio."""
+    """What the chosen rows (bool (n,)) are beside all: group, n, share of the chosen, "of all", and lift, their ratio.
+
+    "low" and "high" are the 95 % interval of the lift, by Wilson's of the share; NaN when nothing is chosen.
+    """
     codes, of_all = np.unique(group, return_counts=True)
     n = np.array([(group[chosen] == code).sum() for code in codes], np.int64)
     table = pd.DataFrame({"group": codes, "n": n, "share": n / max(n.sum(), 1), "of all": of_all / max(len(group), 1)})
-    return table.assign(lift=table["share"] / table["of all"])
+    reach = [share(hits, int(n.sum())) for hits in n.tolist()]
+    low, high = (np.array([getattr(one, end) for one in reach], float) / table["of all"] for end in ("low", "high"))
+    return table.assign(lift=table["share"] / table["of all"], low=low, high=high)
 
 
 def share(hits: int, n: int) -> Share:
@@ -180,6 +199,12 @@ def share(hits: int, n: int) -> Share:
         return Share(hits, n, np.nan, np.nan, np.nan)
     interval = binomtest(hits, n).proportion_ci(method="wilson")
     return Share(hits, n, hits / n, float(interval.low), float(interval.high))
+
+
+def changes(group: np.ndarray, above: np.ndarray) -> tuple[int, int]:
+    """Labels (n,) that would change if what is `above` (bool (n,)) were noisy and nothing else: (become noisy, stop being so)."""
+    noisy = group == Label.NOISY_POSITIVE
+    return int((above & ~noisy).sum()), int((noisy & ~above).sum())
 
 
 def thrown_away(scores: dict[str, np.ndarray], k: int, hard: np.ndarray, noisy: np.ndarray) -> list[dict[str, Any]]:
@@ -232,6 +257,16 @@ def bands(trajectory: np.ndarray, group: np.ndarray) -> dict[int, Band]:
         low, median, high = np.nanquantile(rows, (0.25, 0.5, 0.75), axis=0)
         found[code] = Band(np.arange(1, trajectory.shape[1] + 1), low, median, high, len(rows))
     return found
+
+
+def best_told(trajectory: np.ndarray, group: np.ndarray, high: Label, low: Label) -> tuple[int, np.ndarray] | None:
+    """The epoch (from 1) at which the loss tells group `high` from `low` best, and the AUC of every epoch float64 (epochs,)."""
+    either = (group == high) | (group == low)
+    truth = group[either] == high
+    if not 0 < truth.sum() < len(truth):
+        return None
+    auc = np.array([roc_auc_score(truth, loss) for loss in trajectory[either].astype(np.float32).T])
+    return int(auc.argmax()) + 1, auc
 
 
 def trajectory_of(losses: dict[str, np.ndarray], user: int, item: int) -> np.ndarray | None:
