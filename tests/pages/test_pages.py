@@ -29,6 +29,7 @@ PAGES = {
     "board": "Judge",
     "review": "Review",
     "compare": "Compare",
+    "files": "Files",
 }
 
 
