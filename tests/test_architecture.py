@@ -15,7 +15,7 @@ LAYERS = [
     {"semantic", "exchange", "train", "browse", "noise", "assessment", "evidence", "projection", "regions", "mixture"},
     {"alignment", "doubt", "queue"},
     {"candidates", "judges"},
-    {"pipeline", "compare", "doctor"},
+    {"pipeline", "compare", "doctor", "incoming"},
     {"jobs", "preview"},
     {"cli"},
     {"__main__"},

@@ -30,6 +30,7 @@ PAGES = {
     "review": "Review",
     "preview": "Preview",
     "compare": "Compare",
+    "files": "Files",
 }
 
 
