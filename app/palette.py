@@ -66,7 +66,13 @@ RATINGS: dict[str, tuple[str, str]] = {
 ANSWERS: dict[str, str] = {"yes": "relevant", "no": "not relevant", "unsure": "can't tell"}
 """A person's answer, in words."""
 
-KINDS: dict[str, str] = {"train": "Training", "candidates": "Finding candidates", "judge": "Judging", "project": "Projection"}
+KINDS: dict[str, str] = {
+    "train": "Training",
+    "candidates": "Finding candidates",
+    "judge": "Judging",
+    "again": "Asking again",
+    "project": "Projection",
+}
 
 STATES: dict[State, tuple[str, str, str]] = {
     State.QUEUED: ("waiting", "gray", ":material/hourglass_empty:"),

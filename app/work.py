@@ -9,7 +9,7 @@ from app.palette import KINDS
 from core import jobs, runs
 from core.runs import Run, State
 
-PAGE_OF = {"train": "train", "candidates": "board", "judge": "board", "project": "embeddings"}
+PAGE_OF = {"train": "train", "candidates": "board", "judge": "board", "again": "pair", "project": "embeddings"}
 TICK_S = 1.0
 
 

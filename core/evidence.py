@@ -79,6 +79,21 @@ def marks(text: str, analysis: str, spans: Sequence[Span]) -> list[Span]:
     return _apart(found)
 
 
+def most_named(analyses: Sequence[str], titles: Sequence[str]) -> int | None:
+    """The place of the title that analyses name most: in full, else by the most of its telling words; None: by none."""
+    text = _plain(" ".join(analyses))
+    words = set(_WORD.findall(text))
+
+    def told(title: str) -> tuple[int, int]:
+        plain = _plain(title)
+        full = len(re.findall(rf"(?<!\w){re.escape(plain)}(?!\w)", text)) if plain else 0
+        return full, sum(_telling(word) for word in set(_WORD.findall(plain)) & words)
+
+    counts = [told(title) for title in titles]
+    best = max(counts, default=(0, 0))
+    return counts.index(best) if any(best) else None
+
+
 def _apart(spans: Iterable[Span]) -> list[Span]:
     kept: list[Span] = []
     for span in spans:

@@ -17,7 +17,7 @@ from core.artifacts import Home
 from core.errors import Fatal, RunError
 from core.records import Dataset, LabelSet, Relevance
 from core.runs import Progress, RunFolder
-from core.settings import CandidateSettings, JudgeSettings, ProjectSettings, Settings, TrainSettings
+from core.settings import AgainSettings, CandidateSettings, JudgeSettings, ProjectSettings, Settings, TrainSettings
 from core.store import Store
 
 if TYPE_CHECKING:
@@ -240,6 +240,24 @@ def _judge(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[st
     return asdict(summary) | {"stopped": stop() and unfinished}
 
 
+def _again(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
+    from core import candidates, judges
+    from core.judges import again
+
+    run = folder.read()
+    settings = AgainSettings.checked(**run.settings)
+    dataset = _unchanged(home, run)
+    asked, _ = candidates.load(home, dataset)
+    store = Store.open(home)
+    judge = judges.make(settings, home.cache, store.rubric(dataset.name, settings.rubric))
+
+    def watch(state: judges.State) -> None:
+        report(Progress(state.stage, state.done, state.total, state.message))
+
+    summary = again.run(store, dataset, asked, judge, settings, watch=watch, should_stop=stop)
+    return asdict(summary) | {"stopped": stop()}
+
+
 def _project(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
     from core import projection
 
@@ -273,6 +291,7 @@ STEPS = {
     "train": Step(TrainSettings, _train),
     "candidates": Step(CandidateSettings, _find_candidates),
     "judge": Step(JudgeSettings, _judge),
+    "again": Step(AgainSettings, _again),
     "project": Step(ProjectSettings, _project),
 }
 

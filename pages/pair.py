@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import deciding, loop, pairview, state, widgets
+from app import counterfactual, deciding, loop, pairview, state, widgets
 
 widgets.title("Pair", "Is this item relevant to this user? Look at both, at the judge's two views and at the loss, and decide.")
 data = widgets.need_dataset()
@@ -28,6 +28,7 @@ if hidden:
     )
 else:
     pairview.views(data, pair)
+    counterfactual.show(data, pair)
     pairview.doubt(data, pair)
     pairview.loss(data, pair, state.run_id())
 deciding.timeline(data, pair)

@@ -138,6 +138,42 @@ def test_no_cell_of_the_record_is_a_formula(judged: tuple[Home, tuple[str, str]]
     assert not [cell for cell in cells if cell[:1] in ("=", "+", "@", "\t")]
 
 
+def test_asked_again(
+    judged: tuple[Home, tuple[str, str]], call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rater whose answer counts, as it was asked; what is kept is in the record, beside its judgment."""
+    home, (user, item) = judged
+    told = call("judge", "again", user, item, "--annotator", "ann")
+    assert (told["answered"], told["known"], told["failed"]) == (2, 0, 0)
+    assert [one["change"] for one in told["counterfactuals"]] == ["without", "without"]
+    assert len(told["findings"]) == 1
+    data = datasets.load(home, "demo")
+    other = told["counterfactuals"][0]["items"][0]
+    past = data.train.item[data.train.user == list(data.user_ids).index(user)]
+    more = [one for one in data.item_ids[past] if one not in (other, item)][:2]
+    assert call("judge", "again", user, item, "--without", more[0], "--without", more[1])["answered"] == 2
+    assert run(["judge", "again", user, item, "--without", other, "--judge", "builtin"]) == 0
+    assert f"without {dict(zip(data.item_ids, data.item_title, strict=True))[other]}" in capsys.readouterr().out
+    path = tmp_path / "record.parquet"
+    assert call("judge", "record", "--out", path)["judgments"] == 12
+    rows = pd.read_parquet(path).dropna(subset="counterfactuals")
+    assert set(zip(rows["user_id"], rows["item_id"], strict=True)) == {(user, item)}
+    for row in rows.itertuples():
+        kept = json.loads(row.counterfactuals)
+        assert [one["before"] for one in kept] == [row.rating] * 2
+        assert [one["items"] for one in kept] == [[other], sorted(more, key=data.item_ids.tolist().index)]
+        assert {one["base_key"] for one in kept} == {row.key}
+        assert kept[0]["annotator"] == "ann"
+        assert datetime.fromisoformat(kept[0]["at_iso"]).timestamp() == pytest.approx(kept[0]["at"], abs=1e-5)
+
+
+def test_what_cannot_be_asked_again(judged: tuple[Home, tuple[str, str]], call: Call) -> None:
+    _, (user, item) = judged
+    assert "it reads no order" in call("judge", "again", user, item, "--reverse", code=2)["error"]
+    assert "python -m core judge" in call("judge", "again", user, item, "--judge", "ollama", code=1)["hint"]
+    assert "no item" in call("judge", "again", user, item, "--without", "nothing", code=1)["error"]
+
+
 def test_the_record_of_nothing(ready: Home, call: Call, tmp_path: Path) -> None:
     assert call("judge", "record", "--out", tmp_path / "record.parquet")["judgments"] == 0
     assert list(pd.read_parquet(tmp_path / "record.parquet").columns) == list(trail.COLUMNS)

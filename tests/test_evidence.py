@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core import prompts
 from core.errors import BadAnswer
-from core.evidence import Ground, Shown, grounds, marks, shown
+from core.evidence import Ground, Shown, grounds, marks, most_named, shown
 from core.prompts import Item
 
 NIGHT = Item("Night Train & Co", "Jazz|Trumpet", "A late session <live>.")
@@ -48,6 +48,14 @@ def test_the_texts_show_what_the_analysis_names() -> None:
     said = 'Jazz with a trumpet, as in "Kind of Blue" and "Giant Steps".'
     spans = marks(texts.person, said, grounds(said, texts))
     assert [texts.person[span.start : span.end] for span in spans] == ["Kind of Blue", "Jazz", "trumpet"]
+
+
+def test_the_title_that_reasons_name_most() -> None:
+    titles = ["Blue Train", "Night Train", "Kind of Blue"]
+    assert most_named(['Like "night train" and Night Train; once Kind of Blue.'], titles) == 1
+    assert most_named(["Both are about a night."], titles) == 1
+    assert most_named(["", "nothing of it"], titles) is None
+    assert most_named(["Blue Train"], []) is None
 
 
 @pytest.mark.parametrize("broken", ["", "[]", "{", '[{"role": "user", "content": "no tags"}]', "[1]"])

@@ -276,6 +276,15 @@ class TestDatabase:
         assert answers(newer) == {("u", "i", "ann"): "yes"}
         assert newer.freeze("shop", TestVersions.rows, annotator="ann") == "v1"
 
+    def test_a_step_that_comes_in_later_between_others_is_applied(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two branches may each have added a step, with numbers in any order."""
+        known = [step for step in MIGRATIONS if step.__name__ != "m008_selections"]
+        with monkeypatch.context() as patch:
+            patch.setattr("core.store.database.MIGRATIONS", known)
+            patch.setattr("core.store.migrations.MIGRATIONS", known)
+            Store.open(home)
+        assert not len(Store.open(home).selections("shop"))
+
     def test_a_file_that_is_no_database(self, home: Home) -> None:
         home.path.mkdir()
         (home.path / "winnow.db").write_text("no database at all, only text " * 100)

@@ -7,13 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from core import candidates, datasets, judges
+from core.artifacts import login_name
 from core.cli.console import DatasetOption, Output, command, dataset_name
-from core.cli.work import DetachOption, run
+from core.cli.labels import AnnotatorOption
+from core.cli.work import DetachOption, carry_out, run, summary
 from core.errors import SettingsError
 from core.judges import imports, trail
+from core.judges.again import first
+from core.judges.asked import everything
 from core.judges.export import SETTINGS_APART, Format, export
 from core.runs import Progress
-from core.settings import JudgeSettings
+from core.settings import AgainSettings, JudgeSettings
 from core.store import Store
 
 app = typer.Typer()
@@ -43,6 +47,54 @@ def judge(
     if user is not None and item is not None:
         settings = settings.model_copy(update={"pairs": ((user, item),)})
     run(output, "judge", dataset, settings, detach)
+
+
+APART = ("limit", "shard", "pairs", "estimate", "samples", "file")
+AGAIN = {name: AgainSettings.model_fields[name].description for name in ("without", "reverse", "seeds", "title_only")}
+
+
+@command(app, "again", JudgeSettings, skip=APART)
+def judge_again(
+    output: Output,
+    settings: JudgeSettings,
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    item: Annotated[str, typer.Argument(help="The item's id.")],
+    without: Annotated[list[str] | None, typer.Option(help=AGAIN["without"])] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help=AGAIN["reverse"])] = False,
+    seeds: Annotated[int, typer.Option(min=0, max=20, help=AGAIN["seeds"])] = 0,
+    title_only: Annotated[bool, typer.Option("--title-only", help=AGAIN["title_only"])] = False,
+    dataset: DatasetOption = None,
+    annotator: AnnotatorOption = None,
+) -> None:
+    """Ask the judge of a pair again with one thing changed at a time, and see whether its rating changes. Without any
+    change named, all are tried that this judge can be asked with. The answers are kept, and never count as judgments.
+
+    The judge is the one whose answer counts, asked as it was, unless options say otherwise.
+
+    Examples:
+
+    python -m core judge again u17 i42 --dataset demo --without i3
+
+    python -m core judge again u17 i42 --dataset demo --judge ollama --model llama3.1:8b --reverse --seeds 3
+    """
+    from core import counterfactuals
+
+    name = dataset_name(output.home, dataset)
+    data, store = datasets.load(output.home, name), Store.open(output.home)
+    asked, _ = candidates.load(output.home, data)
+    given = {one: getattr(settings, one) for one in settings.model_fields_set}
+    given |= {"without": tuple(without or ()), "reverse": reverse, "seeds": seeds, "title_only": title_only}
+    wanted = everything(output.home, store, data, asked, user, item, **given, annotator=annotator or login_name())
+    done = carry_out(output, "again", name, wanted)
+    rows = store.counterfactuals(name, user, item)
+    rows = rows[rows["of_key"].isin(first(store, name, user, item, wanted.judge, given.get("model"))["key"])]
+    found = counterfactuals.findings(data, rows)
+    for view, change in done.result["unread"]:
+        output.note(f"The {view} view was not asked: its question is the same ({counterfactuals.WORDS[change]}).")
+    columns = ["view", "change", "items", "before", "rating", "model", "digest", "analysis"]
+    text = "\n".join(one.sentence for one in found) or f"No question got a valid answer. {done.result['last_error']}"
+    value = summary(done) | {"findings": [one.sentence for one in found], "counterfactuals": rows[columns].to_dict("records")}
+    output.answer(value, text=text)
 
 
 @command(app, "export", JudgeSettings, skip=tuple(SETTINGS_APART - {"api_key_env"}))

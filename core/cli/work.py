@@ -77,6 +77,12 @@ def run(output: Output, kind: str, dataset: str | None, settings: Settings, deta
     work_on(output, jobs.create(output.home, kind, name, settings.model_dump()).id)
 
 
+def carry_out(output: Output, kind: str, name: str, settings: Settings) -> Run:
+    """A new run, carried out in this process under a bar."""
+    with output.progress() as show:
+        return jobs.work(output.home, jobs.create(output.home, kind, name, settings.model_dump()).id, show)
+
+
 def work_on(output: Output, run_id: str) -> None:
     """Carry out a run in this process, and tell its result."""
     with output.progress() as show:

@@ -9,6 +9,27 @@ from typing import Any, Protocol
 from core.errors import BadAnswer, Transient
 from core.prompts import Prompt
 from core.records import Candidates, Dataset
+from core.store.counterfactuals import Change
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A question as it is but for one thing."""
+
+    kind: Change = Change.NOTHING
+    items: tuple[int, ...] = ()  # positions of those that are left out of the history
+    number: int = 0  # of the further answer, or added to the seed
+
+    def kept(self, history: Sequence[int]) -> list[int]:
+        """The items of a history that stay, in their order."""
+        return [item for item in history if item not in self.items]
+
+    def told(self, history: Sequence[int]) -> list[int]:
+        """A history as the changed question shows it."""
+        return self.kept(history)[:: -1 if self.kind is Change.REVERSED else 1]
+
+
+AS_IT_IS = Changed()
 
 
 class CutOff(BadAnswer):
@@ -107,6 +128,8 @@ class Judge(Protocol):
     model: str
     digest: str  # of the weights, or of the rater's parameters; known after `prepare`
     version: str  # of the prompts or rules
+    pointless: Mapping[Change, str]
+    """Changes of a question that cannot move its answer, or that it cannot be asked with, and why."""
     lanes: tuple[str, ...]
     """Servers that work side by side; one for judges without a server."""
     hosted: bool
@@ -132,6 +155,13 @@ class Judge(Protocol):
 
     async def close(self) -> None:
         """Give up connections."""
+
+
+class Changing(Protocol):
+    """A judge that can be asked with something changed (core.judges.again)."""
+
+    def changed(self, user: int, item: int, view: str, change: Changed, short: bool = False) -> Prompt:
+        """Like `prompt`, with the change; the same prompt where this view does not read what is changed."""
 
 
 class Probing(Protocol):

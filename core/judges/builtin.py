@@ -15,12 +15,13 @@ import numpy as np
 from core import rng, semantic
 from core.errors import Fatal
 from core.judges.attributes import PRIOR_PAIRS, Attributes
-from core.judges.base import Health, Reply, Request
+from core.judges.base import Changed, Health, Reply, Request
 from core.judges.likeness import NEAREST, SATURATED, Likeness
 from core.judges.scale import LEAST_SEPARATION, Scale
 from core.prompts import Prompt
 from core.records import Candidates, Dataset, Interactions, Rating, fingerprint
 from core.settings import JudgeSettings
+from core.store.counterfactuals import Change
 
 SAMPLE = 4000
 """Pairs of each kind that the scale is read off."""
@@ -42,6 +43,11 @@ class BuiltinJudge:
 
     name = "builtin"
     is_llm = False
+    pointless = {
+        Change.REVERSED: "it reads no order",
+        Change.SEED: "it gives one text one answer",
+        Change.TITLE: "its vector of an item is of title, categories and description together",
+    }
     lanes = ("",)
     hosted = False
     model = "built-in rater, not a language model"
@@ -80,21 +86,18 @@ class BuiltinJudge:
 
     def prompt(self, user: int, item: int, view: str, short: bool = False) -> Prompt:
         """The evidence as one JSON message."""
-        if self._ready is None:
-            raise RuntimeError("prepare() comes first")
-        ready = self._ready
+        ready = self._prepared()
         score = float(ready.scores[view][ready.place[user * ready.dataset.n_items + item]])
-        evidence = {
-            "view": view,
-            "item": ready.dataset.item_title[item],
-            "score": round(score, 4),
-            "high": round(ready.scale.high, 4),
-            "low": round(ready.scale.low[view], 4),
-            "above_random": round(ready.scale.above_random(view, score), 3),
-        }
-        told = ready.likeness.shared(user, item) if view == "user" else ready.likeness.nearest(user, item)
-        content = json.dumps(evidence | told, ensure_ascii=False, sort_keys=True)
-        return Prompt(({"role": "evidence", "content": content},), truncated=False)
+        return _evidence(ready, ready.likeness, user, item, view, score)
+
+    def changed(self, user: int, item: int, view: str, change: Changed, short: bool = False) -> Prompt:
+        """What is left out is no evidence; what it weighs, and the cut-offs, stay those of all clicks."""
+        ready = self._prepared()
+        if not change.items:
+            return self.prompt(user, item, view)
+        likeness = ready.likeness.without(user, np.array(change.items))
+        scores = ready.scale.scores(likeness.measures(np.array([user]), np.array([item])))
+        return _evidence(ready, likeness, user, item, view, float(scores[view][0]))
 
     async def judge(self, request: Request) -> Reply:
         evidence = json.loads(request.prompt.messages[0]["content"])
@@ -113,6 +116,25 @@ class BuiltinJudge:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+    def _prepared(self) -> _Ready:
+        if self._ready is None:
+            raise RuntimeError("prepare() comes first")
+        return self._ready
+
+
+def _evidence(ready: _Ready, likeness: Likeness, user: int, item: int, view: str, score: float) -> Prompt:
+    evidence = {
+        "view": view,
+        "item": ready.dataset.item_title[item],
+        "score": round(score, 4),
+        "high": round(ready.scale.high, 4),
+        "low": round(ready.scale.low[view], 4),
+        "above_random": round(ready.scale.above_random(view, score), 3),
+    }
+    told = likeness.shared(user, item) if view == "user" else likeness.nearest(user, item)
+    content = json.dumps(evidence | told, ensure_ascii=False, sort_keys=True)
+    return Prompt(({"role": "evidence", "content": content},), truncated=False)
 
 
 def _by_profile(evidence: dict[str, Any]) -> str:

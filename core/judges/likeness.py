@@ -1,5 +1,7 @@
 """How alike a pair's item and what is known of the user are, by named attributes and by text, always leave-one-out."""
 
+import copy
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,18 @@ class Likeness:
         lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
         self._unit = sparse.csr_array(sparse.diags_array(1 / np.where(lengths > 0, lengths, 1)) @ weighted)
         self._texts = semantic.centred(vectors)
+
+    def without(self, user: int, items: np.ndarray) -> "Likeness":
+        """The same, had the user not chosen these items; what an attribute weighs stays."""
+        train = self._dataset.train
+        gone = (train.user == user) & np.isin(train.item, items)
+        less = copy.copy(self)
+        less._dataset = dataclasses.replace(self._dataset, train=train.where(~gone))
+        ones = np.ones(gone.sum(), np.float32)
+        taken = sparse.csr_array((ones, (train.user[gone], train.item[gone])), shape=self._chosen.shape)
+        less._chosen = sparse.csr_array(self._chosen - taken)
+        less._chosen.eliminate_zeros()
+        return less
 
     def measures(self, user: np.ndarray, item: np.ndarray) -> dict[str, np.ndarray]:
         """By view, two measures of each pair: float32 (n, 2), likeness by attributes and by text.

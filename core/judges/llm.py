@@ -8,13 +8,14 @@ from typing import Any
 
 from core import prompts
 from core.errors import BadAnswer, Fatal, JudgeError
-from core.judges.base import Cost, CutOff, Health, Reply, Request, Written
+from core.judges.base import Changed, Cost, CutOff, Health, Reply, Request, Written
 from core.judges.confidence import Token, of_rating
 from core.judges.servers import Servers
 from core.judges.texts import PairTexts
 from core.prompts import Prompt, Rubric
 from core.records import VIEWS, Candidates, Dataset
 from core.settings import JudgeSettings
+from core.store.counterfactuals import Change
 
 SEED, SAMPLE_TEMPERATURE, RETRY_TEMPERATURE = 7, 0.7, 0.3
 PROBE_TOKENS = 16
@@ -48,6 +49,7 @@ class LanguageModel(abc.ABC):
 
     name: str
     is_llm = True
+    pointless: Mapping[Change, str] = {}
     hosted: bool
 
     def __init__(self, settings: JudgeSettings, cache: Path, rubric: Rubric = prompts.RUBRIC) -> None:
@@ -75,6 +77,9 @@ class LanguageModel(abc.ABC):
 
     def prompt(self, user: int, item: int, view: str, short: bool = False) -> Prompt:
         return self._ready().prompt(user, item, view, short)
+
+    def changed(self, user: int, item: int, view: str, change: Changed, short: bool = False) -> Prompt:
+        return self._ready().prompt(user, item, view, short, change)
 
     def profile_prompt(self, user: int) -> Prompt | None:
         return self._ready().profile_prompt(user)

@@ -22,6 +22,7 @@ from core.judges.lines import REPLAY, REPLAYED
 from core.prompts import Prompt
 from core.records import VIEWS, Candidates, Dataset, fingerprint
 from core.settings import JudgeSettings
+from core.store.counterfactuals import Change
 from core.untrusted import plain_cell
 
 NEEDED = ("user_id", "item_id", "view", "rating")
@@ -45,6 +46,7 @@ class ReplayJudge:
     """
 
     name = REPLAY
+    pointless = dict.fromkeys(Change, "its answers are recorded, so nobody can be asked again")
     is_llm = False  # nobody is asked; who answered is told in each reply
     lanes = ("",)
     hosted = False

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 
 from core.errors import Fatal
-from core.judges.base import Health, Reply, Request
+from core.judges.base import Changed, Health, Reply, Request
 from core.labels import SIMULATED
 from core.prompts import Prompt
 from core.records import Candidates, Dataset, Interactions, Label, Rating, fingerprint
 from core.settings import JudgeSettings
+from core.store.counterfactuals import Change
 
 
 def relevant(dataset: Dataset, user: np.ndarray, item: np.ndarray, error: float, seed: int) -> np.ndarray:
@@ -56,6 +57,7 @@ class SimulatedJudge:
 
     name = SIMULATED
     is_llm = False
+    pointless = dict.fromkeys((Change.WITHOUT, Change.REVERSED, Change.TITLE), "it reads the truth, and no texts")
     lanes = ("",)
     hosted = False
     version = "1"
@@ -83,11 +85,22 @@ class SimulatedJudge:
 
     def prompt(self, user: int, item: int, view: str, short: bool = False) -> Prompt:
         """The pair, its truth and the answer as one JSON message: another truth is another question."""
+        known, said = self._answers[user, item]
+        return self._prompt(user, item, {"view": view, "relevant": known, "answer": said})
+
+    def changed(self, user: int, item: int, view: str, change: Changed, short: bool = False) -> Prompt:
+        """Another seed is wrong about other pairs."""
+        if not change.number:
+            return self.prompt(user, item, view)
+        seed, (known, _) = self._seed + change.number, self._answers[user, item]
+        [said] = relevant(self._dataset, np.array([user]), np.array([item]), self._error, seed).tolist()
+        return self._prompt(user, item, {"view": view, "relevant": known, "answer": said, "seed": seed})
+
+    def _prompt(self, user: int, item: int, told: dict[str, Any]) -> Prompt:
         if self._dataset is None:
             raise RuntimeError("prepare() comes first")
-        known, said = self._answers[user, item]
-        pair = {"user": self._dataset.user_ids[user], "item": self._dataset.item_ids[item], "view": view}
-        content = json.dumps(pair | {"relevant": known, "answer": said}, ensure_ascii=False, sort_keys=True)
+        pair = {"user": self._dataset.user_ids[user], "item": self._dataset.item_ids[item]}
+        content = json.dumps(pair | told, ensure_ascii=False, sort_keys=True)
         return Prompt(({"role": "simulation", "content": content},), truncated=False)
 
     async def judge(self, request: Request) -> Reply:

@@ -12,8 +12,10 @@ from collections import Counter
 import numpy as np
 
 from core import prompts
+from core.judges.base import AS_IT_IS, Changed
 from core.prompts import MADE, PAST_CHARS, PROFILE_CHARS, RUBRIC, TEXT_CHARS, TITLE_CHARS, WRITTEN, Item, Prompt, Rubric
 from core.records import Candidates, Dataset
+from core.store.counterfactuals import Change
 from core.untrusted import tame
 
 ENOUGH = 3
@@ -44,21 +46,24 @@ class PairTexts:
         doubted = _grouped(pairs.user[pairs.observed], pairs.item[pairs.observed])
         self._sure = {user: [item for item in self._chosen[user] if item not in doubted.get(user, ())] for user in users.tolist()}
 
-    def prompt(self, user: int, item: int, view: str, short: bool = False) -> Prompt:
-        past = self._past(user, item)
+    def prompt(self, user: int, item: int, view: str, short: bool = False, change: Changed = AS_IT_IS) -> Prompt:
+        """What is left out of a history gives its place to nothing else: one thing is changed, not two."""
+        past = self.past(user, item)
         size = max(1, self._size // 2) if short else self._size
-        shown, candidate = past[:size], self._item(item)
+        shown, candidate = change.told(past[:size]), self._item(item)
+        if change.kind is Change.TITLE:
+            candidate = Item(candidate.title)
         if short:
             candidate = Item(candidate.title, candidate.category, candidate.description[:200])
         if view == "item":
             return prompts.item_view([self._item(other) for other in shown], candidate, self._rubric)
         if written := self.written.get(user):
-            return prompts.user_view(self._without_titles(written, shown), candidate, self._rubric, WRITTEN)
-        return prompts.user_view(self._profile(user, past, size), candidate, self._rubric)
+            return prompts.user_view(self._without_titles(written, past[:size]), candidate, self._rubric, WRITTEN)
+        return prompts.user_view(self._profile(user, past, size, change), candidate, self._rubric)
 
     def history(self, user: int, item: int) -> list[int]:
         """Positions of the items that the item view of a pair shows."""
-        return self._past(user, item)[: self._size]
+        return self.past(user, item)[: self._size]
 
     def profile_prompt(self, user: int) -> Prompt | None:
         """The question by which the model writes this user's profile.
@@ -85,7 +90,7 @@ class PairTexts:
         person = max(PROFILE_CHARS, *histories, 0) + (PROFILE_CHARS if self._profiles == WRITTEN else 0)
         return person + 2 * TITLE_CHARS + TEXT_CHARS + 200
 
-    def _past(self, user: int, item: int) -> list[int]:
+    def past(self, user: int, item: int) -> list[int]:
         """The user's items that may be shown beside this one, in an order that depends on nothing else."""
         sure = self._sure[user]
         past = sure if len(sure) >= ENOUGH else self._chosen[user]
@@ -95,12 +100,13 @@ class PairTexts:
         data = self._dataset
         return Item(self._titles[item], data.item_category[item], data.item_text[item])
 
-    def _profile(self, user: int, past: list[int], size: int) -> str:
+    def _profile(self, user: int, past: list[int], size: int, change: Changed) -> str:
         """What is known, and titles that the history does not show."""
-        often = self._often(past)
-        others = past[size : size + EXAMPLES] if often else past[:EXAMPLES]
+        kept = change.kept(past)
+        often = self._often(kept)
+        others = change.told(past[size : size + EXAMPLES] if often else past[:EXAMPLES])
         titles = "; ".join(self._titles[other] for other in others if self._titles[other])
-        known = self._known(user, past, often)
+        known = self._known(user, kept, often)
         return f"{known} Chose for example: {titles}.".strip() if titles else known
 
     def _known(self, user: int, past: list[int], often: str) -> str:

@@ -30,14 +30,15 @@ COLUMNS: dict[str, pa.DataType] = {
     **dict.fromkeys(("seconds", "wait_s"), NUMBER),
     **dict.fromkeys(("server", "origin"), TEXT),
     **{"at": NUMBER, "at_iso": TEXT, "asked_at": NUMBER, "asked_at_iso": TEXT},
-    **{"probe_rating": TEXT, "probe_confidence": NUMBER, "further_answers": TEXT},
+    **{"probe_rating": TEXT, "probe_confidence": NUMBER, "further_answers": TEXT, "counterfactuals": TEXT},
     **dict.fromkeys(("label", "label_source", "decision", "decided_by"), TEXT),
     **{"decided_at": NUMBER, "decided_at_iso": TEXT},
     **dict.fromkeys(("decision_reason", "decision_note", "decisions", "key", "prompt", "raw"), TEXT),
 }
 """What a row holds. Times are Unix seconds and ISO 8601 in UTC. `how`: read as it was, or repaired. `label`: what the pair is
 now, by whoever counts. `decision` and what follows: the person's answer that stands; `decisions`: all of them as JSON, those
-that were undone, too. `further_answers`: JSON."""
+that were undone, too. `further_answers`: JSON. `counterfactuals`: JSON, what the rater answered with something about this
+question changed; never judgments."""
 
 
 def write(store: Store, dataset: Dataset, file: Path) -> int:
@@ -54,6 +55,7 @@ def rows(store: Store, dataset: Dataset) -> Iterator[pd.DataFrame]:
     known = labels.to_frame(dataset, store.labels(dataset)).set_index(["user_id", "item_id"])
     decided = _decided(store.decisions(dataset.name))
     stands = {(row["user_id"], row["item_id"]): row for row in store.standing(dataset.name).to_dict("records")}
+    changed = _changed(store.counterfactuals(dataset.name))
     for part in store.every_judgment(dataset.name):
         further = _further(store.further(part["key"]))
         pairs = list(zip(part["user_id"], part["item_id"], strict=True))
@@ -64,6 +66,7 @@ def rows(store: Store, dataset: Dataset) -> Iterator[pd.DataFrame]:
         whole = pd.concat([part, last, told], axis=1).assign(
             label=label["label"].to_numpy(),
             label_source=label["source"].to_numpy(),
+            counterfactuals=[changed.get((*pair, key)) for pair, key in zip(pairs, part["key"], strict=True)],
             decisions=[json.dumps(decided.get(pair, []), ensure_ascii=False) for pair in pairs],
         )
         for name in ("at", "asked_at", "decided_at"):
@@ -81,6 +84,15 @@ def _further(answers: pd.DataFrame) -> dict[str, dict[str, Any]]:
         told[str(key)] = {"further_answers": json.dumps(_plain(full), ensure_ascii=False)} if len(full) else {}
         if len(probe):
             told[str(key)] |= {"probe_rating": probe["rating"].iloc[0], "probe_confidence": probe["confidence"].iloc[0]}
+    return told
+
+
+def _changed(answers: pd.DataFrame) -> dict[tuple[str, str, str], str]:
+    """The counterfactuals of each judgment, by user, item and the judgment's key."""
+    told = {}
+    for (user, item, key), group in answers.groupby(["user_id", "item_id", "of_key"]):
+        rows = _plain(group.drop(columns=["user_id", "item_id", "of_key"]))
+        told[user, item, key] = json.dumps([row | {"at_iso": _iso(row["at"])} for row in rows], ensure_ascii=False)
     return told
 
 

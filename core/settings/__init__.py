@@ -3,12 +3,13 @@
 from core.settings.base import ACCESS, ReadBy, Settings, Unset, marked, told, unread
 from core.settings.datasets import DemoSettings, ExportSettings, ImportSettings, InjectSettings
 from core.settings.encoders import EncoderSettings
-from core.settings.judging import CandidateSettings, JudgeSettings
+from core.settings.judging import AgainSettings, CandidateSettings, JudgeSettings
 from core.settings.presets import PRESET_MEANS, TRAIN_PRESETS, preset_of
 from core.settings.training import ReferenceSettings, TrainSettings, read_by
 from core.settings.views import CompareSettings, ProjectSettings
 
 __all__ = [
+    "AgainSettings",
     "ACCESS",
     "CandidateSettings",
     "CompareSettings",

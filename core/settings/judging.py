@@ -212,3 +212,28 @@ class JudgeSettings(EncoderSettings):
         if self.judge == "replay" and not self.file:
             raise ValueError("the judge replay needs a file with recorded judgments")
         return self
+
+
+class AgainSettings(JudgeSettings):
+    """One judged pair, asked about again with something changed, each change by itself. What the judge is, as it was."""
+
+    user: Annotated[str, Field(min_length=1, description="The user's id.")]
+    item: Annotated[str, Field(min_length=1, description="The item's id.")]
+    annotator: Annotated[str, Field(description="Who asks.")] = ""
+    without: Annotated[
+        tuple[str, ...], Field(description="Ids of items of the user's history that are left out, all at once.")
+    ] = ()
+    reverse: Annotated[
+        bool, Field(description="Show the history in the opposite order, to see whether the place of an item matters.")
+    ] = False
+    seeds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=20,
+            description="Further answers with so many other seeds, of a language model at temperature 0.7, to see how steady it is.",
+        ),
+    ] = 0
+    title_only: Annotated[
+        bool, Field(description="Tell only the title of the item in question, to see whether its text is read.")
+    ] = False

@@ -1,5 +1,5 @@
 """The database: what people decided, what judges answered, labels frozen from both, rubrics, samples to audit judges
-by, selections of pairs.
+by, selections of pairs, and what judges answered when something about a question was changed.
 
 Decisions are append-only and precious; judgments are a cache by content that can be bought again; versions, rubrics,
 samples and selections are immutable. SQLite in the home by default, PostgreSQL by URL. Raw ids everywhere.
@@ -13,6 +13,7 @@ from core import labels
 from core.artifacts import Home
 from core.records import Dataset, LabelSet
 from core.store.audits import AuditLog
+from core.store.counterfactuals import CounterfactualLog
 from core.store.further import PROBE, FurtherLog
 from core.store.judgments import Answer, Want
 from core.store.profiles import ProfileLog
@@ -24,7 +25,7 @@ from core.store.versions import VersionLog
 __all__ = ["PROBE", "Answer", "Failure", "Noted", "Sent", "Store", "Want"]
 
 
-class Store(AuditLog, FurtherLog, ProfileLog, RequestLog, RubricLog, SelectionLog, VersionLog):
+class Store(AuditLog, CounterfactualLog, FurtherLog, ProfileLog, RequestLog, RubricLog, SelectionLog, VersionLog):
     """Safe to share between threads, and several processes may have the same database open at once.
 
     Every method may raise StoreError (locked, disk full, not a database); then nothing of that call was written.

@@ -307,6 +307,46 @@ def m008_selections(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
+def m010_counterfactuals(connection: Connection) -> None:
+    """Answers about a pair with one thing changed, beside what was answered before. They never count as judgments."""
+    metadata = MetaData()
+    Table(
+        "counterfactual",
+        metadata,
+        Column("id", ROW_ID, primary_key=True),
+        Column("dataset", Text, nullable=False),
+        Column("user_id", Text, nullable=False),
+        Column("item_id", Text, nullable=False),
+        Column("view", String(10), nullable=False),
+        Column("of_key", String(64), nullable=False),  # of the judgment that people look at
+        Column("base_key", String(64), nullable=False),  # of the unchanged question, as it is asked now
+        Column("key", String(64), nullable=False),  # of the changed question
+        Column("number", Integer, nullable=False),  # of the further answer, 0: the first one
+        Column("change", String(20), nullable=False),
+        Column("detail", Text, nullable=False),  # JSON: ids of the items that are left out
+        Column("before", String(4), nullable=False),  # the rating of the unchanged question
+        Column("rating", String(4), nullable=False),
+        Column("analysis", Text, nullable=False),
+        Column("confidence", Float),
+        Column("judge", Text, nullable=False),
+        Column("is_llm", Boolean, nullable=False),
+        Column("model", Text, nullable=False),
+        Column("digest", Text, nullable=False),
+        Column("prompt_version", Text, nullable=False),
+        Column("prompt", Text, nullable=False),  # JSON: the messages as they were sent
+        Column("raw", Text, nullable=False),
+        Column("prompt_tokens", Integer),
+        Column("answer_tokens", Integer),
+        Column("seconds", Float, nullable=False),
+        Column("server", Text, nullable=False),
+        Column("annotator", Text, nullable=False),
+        Column("at", Float, nullable=False),
+        Unique("dataset", "user_id", "item_id", "view", "key", "number", "change", name="counterfactual_once"),
+        sqlite_autoincrement=True,
+    )
+    metadata.create_all(connection)
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     m001_decisions,
     m002_judgments,
@@ -315,6 +355,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     m005_audits,
     m006_rubrics,
     m008_selections,
+    m010_counterfactuals,
 ]
 
 
