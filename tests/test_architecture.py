@@ -24,6 +24,7 @@ LAYERS = [
         "regions",
         "mixture",
         "counterfactuals",
+        "nearest",
     },
     {"alignment", "doubt", "queue"},
     {"candidates", "judges"},
