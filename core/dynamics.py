@@ -126,6 +126,21 @@ def loss_of(pairs: Interactions, losses: dict[str, np.ndarray], n_items: int, st
     return found
 
 
+def loss_share(pairs: Interactions, losses: dict[str, np.ndarray] | None, n_items: int) -> np.ndarray:
+    """Which share [0, 1] of the clicks has a lower averaged loss than each of `pairs`: float32 (n,), NaN where none is known."""
+    if losses is None or not len(losses["mean"]):
+        return np.full(len(pairs), np.nan, np.float32)
+    own = loss_of(pairs, losses, n_items)
+    share = np.searchsorted(np.sort(losses["mean"]), own) / len(losses["mean"])
+    return np.where(np.isnan(own), np.nan, share).astype(np.float32)
+
+
+def thirds(value: np.ndarray) -> np.ndarray:
+    """Which third of the values each one (n,) is in, 0 the lowest: int8 (n,). Equal values are in one third."""
+    cuts = np.quantile(value, [1 / 3, 2 / 3]) if len(value) else []
+    return np.searchsorted(cuts, value, side="left").astype(np.int8)
+
+
 def histogram(loss: np.ndarray, group: np.ndarray, bins: int = 60, *, log: bool = False) -> Histogram:
     """Counts of every group that occurs, over `bins` bins from the smallest to the largest loss: equal ones, or with equal
     logarithms, from the smallest loss above 0; what is not above it is counted in the first."""
