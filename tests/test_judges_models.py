@@ -30,7 +30,7 @@ ASKED = candidates(SHOP, *[(user, item) for user in range(4) for item in (0, 3, 
 VIEWS_ASKED = 2 * len(ASKED)
 
 
-def run(store: Store, *servers: Server, watch: judges.runner.Watch = lambda state: None, **changes: object) -> Summary:
+def run(store: Store, *servers: Server, watch: judges.stages.Watch = lambda state: None, **changes: object) -> Summary:
     chosen = ollama(*servers, **{"workers": 2, **changes})
     return judges.run(store, SHOP, ASKED, judges.make(chosen, Path()), chosen, policy=QUICK, watch=watch)
 

@@ -128,8 +128,8 @@ def test_a_stop_before_the_first_question_notes_none(store: Store, serve: Callab
 
 
 def test_the_slots_of_a_server_are_found_without_a_reload(store: Store, serve: Callable[..., Server]) -> None:
-    server, seen = serve("", "--delay", "0.05", "--slots", "4"), []
-    chosen = ollama(server, workers=None, confidence="none", limit=160)
+    server, seen = serve("", "--delay", "0.15", "--slots", "4"), []
+    chosen = ollama(server, workers=None, confidence="none", limit=90)
     run(store, chosen, watch=lambda state: seen.append(state.detail.get("requests at once")))
     told = server.told()
     assert (told["reloads"], told["loads"]) == (0, 1)

@@ -10,8 +10,9 @@ from core.judges.lanes import Policy
 from core.judges.ollama import OllamaJudge
 from core.judges.openai import OpenAIJudge
 from core.judges.replay import ReplayJudge
-from core.judges.runner import State, Summary, run
+from core.judges.runner import Summary, run
 from core.judges.simulated import SimulatedJudge
+from core.judges.stages import State
 from core.prompts import RUBRIC, Rubric
 from core.registry import Registry
 from core.settings import JudgeSettings

@@ -17,7 +17,8 @@ from core.errors import Fatal, NotFoundError, SettingsError
 from core.judges.base import Changed, Cost, Judge, Request, question_key
 from core.judges.engine import Engine, Lane, Policy, Trial
 from core.judges.questions import profile_keys
-from core.judges.runner import LOOK_S, State, Watch
+from core.judges.runner import LOOK_S
+from core.judges.stages import State, Watch
 from core.prompts import Prompt
 from core.records import VIEWS, Candidates, Dataset
 from core.settings import AgainSettings
