@@ -8,7 +8,6 @@ import pandas as pd
 
 from core import agreement
 from core.agreement import Estimate
-from core.labels import RATER
 from core.records import VIEWS, Dataset
 from core.store.counterfactuals import Change
 
@@ -97,8 +96,3 @@ def flips(rows: pd.DataFrame) -> dict[Change, Estimate]:
         moved = (own["rating"] != own["before"]).to_numpy(bool)
         found[change] = agreement.share(moved, np.ones(len(own)))
     return found
-
-
-def of_rater(rows: pd.DataFrame, rater: pd.Series) -> pd.DataFrame:
-    """The rows of one rater; `rater` has the columns of RATER."""
-    return rows[(rows[RATER] == rater[RATER]).all(axis=1)]

@@ -13,7 +13,7 @@ LAYERS = [
     {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics", "verdict", "guidelines"},
     {"denoisers"},
     {"semantic", "exchange", "train", "browse", "noise", "assessment", "evidence", "projection", "counterfactuals"},
-    {"alignment", "doubt", "queue"},
+    {"alignment", "doubt", "queue", "rivals", "scrutiny", "phrases"},
     {"candidates", "judges"},
     {"pipeline", "compare", "doctor"},
     {"jobs", "preview"},
