@@ -138,7 +138,7 @@ def _quality(found: Assessment) -> None:
             st.caption(f"Without adding: {MEASURED.base:.3f}. {MEASURED.least_precision:.0%} and more is what we ask for.")
     rows = [
         {"by": one.by, "part": one.part, "audits": one.n}
-        | {word: _short(getattr(one.quality, name)) for name, word in MEANS.items()}
+        | {word: words.share(getattr(one.quality, name)) for name, word in MEANS.items()}
         for one in found.segments
     ]
     st.markdown(
@@ -174,7 +174,3 @@ def _table(named: dict[str, Estimate]) -> pd.DataFrame:
 
 def _digits(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
-
-
-def _short(one: Estimate) -> str:
-    return "–" if one.value is None else f"{one.value:.0%} ({one.low:.0%} to {one.high:.0%}), n = {one.n}"

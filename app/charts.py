@@ -11,6 +11,7 @@ from core.agreement import Estimate
 from core.compare import Delta
 from core.dynamics import Band, Curve, Drop, Histogram
 from core.records import VIEWS, Label, Rating
+from core.scrutiny import Bin
 from core.verdict import Measured
 
 LINE_POINTS = 300
@@ -198,6 +199,23 @@ def agreement(counts: np.ndarray) -> go.Figure:
     """Pairs by the rating of both views: counts (3, 3), rows user view, columns item view, High to Low."""
     words = [str(rating.value) for rating in Rating]
     return _counted(counts, words, words, f"Rating in the {VIEWS[1]} view", f"Rating in the {VIEWS[0]} view", 300)
+
+
+def crossed(counts: np.ndarray, view: str) -> go.Figure:
+    """Pairs by the rating of raters A and B in one view: counts (3, 3), High to Low."""
+    return _counted(counts, list(Rating), list(Rating), f"B, {view} view", f"A, {view} view", 280)
+
+
+def reliability(bins: Sequence[Bin]) -> go.Figure:
+    """How often people confirm ratings by how sure the model was, with intervals; on the dashed line it is as often right."""
+    figure = _figure("Probability that the model gave its rating", "Confirmed by people", 300)
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dash"}, name="as sure as right")
+    confirmed = [one.confirmed for one in bins]
+    reach = {"array": [one.high - one.value for one in confirmed], "arrayminus": [one.value - one.low for one in confirmed]}
+    line = {"mode": "lines+markers", "line": {"color": PRIMARY, "width": 2.5}, "marker": {"size": 10}, "name": "this rater"}
+    figure.add_scatter(x=[one.sure for one in bins], y=[one.value for one in confirmed], error_y=reach | {"thickness": 2}, **line)
+    scale = {"range": [-0.02, 1.02], "tickformat": ".0%"}
+    return figure.update_xaxes(scale).update_yaxes(scale)
 
 
 def confusion(counts: np.ndarray) -> go.Figure:

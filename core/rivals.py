@@ -37,15 +37,25 @@ class Rivals:
     chance: float | None  # of a difference as clear when both err as often (McNemar, exact); None without any
 
     @property
+    def clear(self) -> bool:
+        """Whether people's answers tell which is righter."""
+        one = self.difference
+        return one.value is not None and not one.low <= 0 <= one.high and self.chance < CLEAR
+
+    @property
     def verdict(self) -> str:
         """Which is righter, in a sentence."""
         n, one = self.difference.n, self.difference
         if one.value is None:
             return "Nobody has answered about these pairs yet, so which is righter cannot be told."
-        about = f"{one.value:+.0%} ({one.low:+.0%} to {one.high:+.0%}, {n:,} pairs)"
-        if one.low <= 0 <= one.high or self.chance > CLEAR:
-            return f"Which is righter cannot be told yet: B is right about {about} more of the pairs than A."
-        return f"{'B' if one.low > 0 else 'A'} is righter: B is right about {about} more of the pairs than A."
+        a, b = (part.value for part in self.right)
+        about = f"A is right about {a:.0%} and B about {b:.0%} of {n:,} pairs"
+        points = [100 * value for value in (one.value, one.low, one.high)]
+        if not self.clear:
+            low, high = points[1:]
+            return f"Which is righter cannot be told yet: {about}; B less A lies between {low:+.0f} and {high:+.0f} points."
+        more, (least, most) = abs(points[0]), sorted(map(abs, points[1:]))
+        return f"{'B' if one.low > 0 else 'A'} is righter: {about}, {more:.0f} points more ({least:.0f} to {most:.0f})."
 
 
 def opinions(dataset: Dataset, answers: pd.DataFrame) -> pd.DataFrame:

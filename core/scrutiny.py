@@ -53,7 +53,7 @@ def newest(answers: pd.DataFrame) -> pd.DataFrame:
 
 def worths(rows: pd.DataFrame, people: People) -> list[Worth]:
     """The worth of every rating of every rater; `rows` is what `newest` gives."""
-    said = _with_people(rows, people)
+    said = with_people(rows, people)
     found = []
     for _, own in rows.groupby(RATER, sort=False):
         rater = own.iloc[0][RATER]
@@ -72,7 +72,7 @@ def curve(rows: pd.DataFrame, people: People) -> list[Bin]:
 
     Bins hold about as many answers each; equal probabilities share one. [] without probabilities or enough answers.
     """
-    said = _with_people(rows, people).dropna(subset="confidence")
+    said = with_people(rows, people).dropna(subset="confidence")
     bins = min(BINS, len(said) // LEAST_OF_BIN)
     if not bins:
         return []
@@ -120,7 +120,7 @@ def rates(dataset: Dataset, rows: pd.DataFrame, people: People) -> list[Rate]:
     return found
 
 
-def _with_people(rows: pd.DataFrame, people: People) -> pd.DataFrame:
+def with_people(rows: pd.DataFrame, people: People) -> pd.DataFrame:
     """The answers about pairs that people answered about, with `confirmed` and `weight`."""
     said = rows.merge(people.rows, on=PAIR)
     return said.assign(confirmed=(said["rating"] == Rating.HIGH.value) == said["relevant"])

@@ -761,9 +761,9 @@ class AgainSettings(JudgeSettings):
     without: Annotated[
         tuple[str, ...], Field(description="Ids of items of the user's history that are left out, all at once.")
     ] = ()
-    reverse: Annotated[bool, Field(description="Show the history in the opposite order, to see whether the place of an item matters.")] = (
-        False
-    )
+    reverse: Annotated[
+        bool, Field(description="Show the history in the opposite order, to see whether the place of an item matters.")
+    ] = False
     seeds: Annotated[
         int,
         Field(
