@@ -1,16 +1,13 @@
 """How data come in: the demo with one click, or one's own files with a report before anything is written."""
 
 import dataclasses
-import shutil
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from app import forms, lookup, state, widgets
+from app import forms, lookup, state, uploads, widgets
 from core import datasets
 from core.datasets import Draft, Peek
 from core.datasets.formats import format_of
@@ -30,6 +27,8 @@ COLUMNS |= {
     "text": "items",
     "about": "users",
 }
+SIGNS = {"error": ":red[:material/error:]", "warning": ":orange[:material/warning:]", "note": ":gray[:material/info:]"}
+"""Of a problem in a file, by its severity."""
 DEMO = (
     "An invented bookshop: 800 readers, 600 books, 25,000 clicks. Misclicks and rare true tastes are planted in it, so that you "
     "can see how well they are told apart."
@@ -112,7 +111,7 @@ def _uploaded(folder: bool) -> Source | None:
         files = st.file_uploader(label, accept_multiple_files=multiple, key=f"{key}_{st.session_state.get(_ROUND, 0)}")
     if not files:
         return None
-    paths = _put_aside(files)
+    paths = uploads.put_aside(state.DRAFT, files)
     if len(paths) == 1:
         return Source(paths[0])
     try:
@@ -120,37 +119,6 @@ def _uploaded(folder: bool) -> Source | None:
     except DatasetError:
         return _roles(paths)
     return Source(paths[0].parent)
-
-
-def _put_aside(files: Sequence[Any]) -> list[Path]:
-    """Write uploads below the cache, in a folder called as the uploaded one, and return their paths."""
-    ids = tuple(file.file_id for file in files)
-    kept, top = st.session_state.get(state.DRAFT, (None, ""))
-    if kept != ids or not Path(top).exists():
-        forget()
-        uploads = state.home().cache / "uploads"
-        uploads.mkdir(parents=True, exist_ok=True)
-        top = tempfile.mkdtemp(dir=uploads)
-        for file in files:
-            given = PurePosixPath(file.name)
-            folder = Path(top) / _folder_name(given)
-            folder.mkdir(exist_ok=True)
-            (folder / given.name).write_bytes(file.getbuffer())
-        st.session_state[state.DRAFT] = (ids, top)
-    return sorted(path for path in Path(top).rglob("*") if path.is_file())
-
-
-def _folder_name(given: PurePosixPath) -> str:
-    """What the uploaded file's folder is called; never a way out of the folder it is put into."""
-    name = given.parent.name
-    return name if name not in ("", ".", "..") else "my-data"
-
-
-def forget() -> None:
-    """Throw away what was put aside."""
-    _, folder = st.session_state.pop(state.DRAFT, (None, None))
-    if folder:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _roles(paths: list[Path]) -> Source | None:
@@ -182,7 +150,7 @@ def _check(source: Source) -> None:
     if st.button("Import", key="import_commit", type="primary", icon=":material/download:", disabled=taken and not replace):
         with st.spinner("Writing the dataset"):
             info = datasets.commit(state.home(), dataclasses.replace(draft, name=name), replace=replace)
-        forget()
+        uploads.forget(state.DRAFT)
         st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
         _open(info.name, f"{info.name} is imported: {info.interactions:,} positive interactions.")
 
@@ -209,13 +177,12 @@ def _settings(source: Source, peek: Peek) -> dict[str, Any]:
 def _report(draft: Draft) -> None:
     """What was read, what was left out and why, and the first rows."""
     report = draft.report
-    signs = {"error": ":red[:material/error:]", "warning": ":orange[:material/warning:]", "note": ":gray[:material/info:]"}
     with st.container(border=True, key="import_report", gap="small"):
         kept, *sentences = report.sentences()
         st.markdown(f"**{widgets.plain(kept)}** Format: {widgets.plain(draft.format)}.")
         for problem, sentence in zip(report.problems, sentences, strict=True):
             with st.container(horizontal=True, vertical_alignment="top", gap="small"):
-                st.markdown(signs[problem.severity], width="content")
+                st.markdown(SIGNS[problem.severity], width="content")
                 widgets.untrusted(sentence)
         st.caption("The first rows, as they stand in the file:")
         st.dataframe(draft.preview, hide_index=True, key="import_preview")

@@ -52,18 +52,21 @@ class Review {
     if (!this.parent.contains(this.root)) this.parent.append(this.root);
     if (!this.data || this.data.scope !== data.scope) this.adopt(data.scope);
     this.data = data;
+    this.skipped = data.skipped;
     const acknowledged = data.acks[this.client] || 0;
     this.pending = this.pending.filter((entry) => entry.seq > acknowledged);
     if (this.flight && acknowledged >= this.flight.seq) this.flight = null;
+    this.save();
     if (data.who) document.cookie = `winnow_annotator=${encodeURIComponent(data.who)}; path=/; max-age=31536000; samesite=lax`;
     this.draw();
     this.flush();
   }
 
-  // What another life of this page has left behind is sent again; tokens tell the server what it has.
+  // What another life of this page has left behind is sent again; tokens tell the server what it has. Its skips are known to
+  // that life's session alone, so they are said again, too.
   adopt(scope) {
-    const { pending = [], focus = null, drafts = {}, shown = [] } = kept(scope);
-    const again = pending.map((entry) => ({ ...entry, seq: ++this.seq }));
+    const { pending = [], skipped = [], focus = null, drafts = {}, shown = [] } = kept(scope);
+    const again = [...skipped.map((id) => ({ do: "skip", id, token: "" })), ...pending].map((entry) => ({ ...entry, seq: ++this.seq }));
     Object.assign(this, { focus, drafts, flight: null, shown: new Set(shown), pending: again });
   }
 
@@ -84,7 +87,7 @@ class Review {
   }
 
   save() {
-    keep(this.data.scope, { pending: this.pending, focus: this.focus, drafts: this.drafts, shown: [...this.shown].slice(-2000) });
+    keep(this.data.scope, { pending: this.pending, skipped: this.skipped, focus: this.focus, drafts: this.drafts, shown: [...this.shown].slice(-2000) });
   }
 
   // The snapshot with the pending actions on top.
@@ -105,6 +108,7 @@ class Review {
     };
     if (what === "blind") now.blind = on;
     else if (what === "skip") {
+      if (!now.queue.includes(id)) return; // it is decided, or comes so late that this browser does not hold it
       const whole = now.left === now.queue.length;
       without(id);
       now.left += 1;

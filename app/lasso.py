@@ -30,10 +30,11 @@ def chosen(points: np.ndarray, drawn: list[Outline]) -> np.ndarray:
     return found
 
 
-def chart(key: str, drawing: str, finding: str, figure: go.Figure, table: pd.DataFrame, about: str, owner: str = "") -> None:
-    """A figure to draw on, under the sentence that it shows. Charts with the same `owner` share one outline."""
-    owner = owner or key
-    for x, y in outlines(owner, drawing):
+def chart(
+    key: str, drawing: str, finding: str, figure: go.Figure, table: pd.DataFrame, about: str, region: Outline | None = None
+) -> None:
+    """A figure to draw on, under the sentence that it shows; a `region` that it speaks of can be selected as it is."""
+    for x, y in outlines(key, drawing):
         figure.add_scatter(x=[*x, x[0]], y=[*y, y[0]], mode="lines", line={"color": "#7A5FD6", "width": 2}, showlegend=False)
         figure.data[-1].update(hoverinfo="skip", name="outline")
     figure.update_layout(dragmode="lasso", uirevision=drawing, modebar={"orientation": "v"})
@@ -48,18 +49,21 @@ def chart(key: str, drawing: str, finding: str, figure: go.Figure, table: pd.Dat
                 "displayModeBar": True,
                 "modeBarButtonsToRemove": ["zoomIn2d", "zoomOut2d", "autoScale2d"],
             },
-            on_select=lambda: _keep(key, owner, drawing),
+            on_select=lambda: _keep(key, drawing),
             selection_mode=("box", "lasso"),
         )
         with st.container(horizontal=True):
             with st.popover("Show as table", type="tertiary", icon=":material/table:"):
                 st.dataframe(table, hide_index=True, height=320)
-            if outlines(owner, drawing):
+            if region is not None and outlines(key, drawing) != [region]:
+                look = {"type": "tertiary", "icon": ":material/select:"}
+                st.button("Select the region", key=f"{key}_region", on_click=_select, args=(key, drawing, region), **look)
+            if outlines(key, drawing):
                 look = {"type": "tertiary", "icon": ":material/deselect:"}
-                st.button("Clear the outline", key=f"{key}_clear", on_click=_forget, args=(owner,), **look)
+                st.button("Clear the outline", key=f"{key}_clear", on_click=_forget, args=(key,), **look)
 
 
-def _keep(key: str, owner: str, drawing: str) -> None:
+def _keep(key: str, drawing: str) -> None:
     """An empty event comes when a chart is drawn anew, too, so only the button clears."""
     event: dict[str, Any] = st.session_state[key]["selection"]
     drawn = [(list(one["x"]), list(one["y"])) for one in event["lasso"]]
@@ -67,11 +71,15 @@ def _keep(key: str, owner: str, drawing: str) -> None:
         (left, right), (low, high) = box["x"], box["y"]
         drawn.append(([left, right, right, left], [low, low, high, high]))
     if drawn:
-        st.session_state[f"{owner}_outlines"] = (drawing, drawn)
+        st.session_state[f"{key}_outlines"] = (drawing, drawn)
 
 
-def _forget(owner: str) -> None:
-    st.session_state.pop(f"{owner}_outlines", None)
+def _select(key: str, drawing: str, outline: Outline) -> None:
+    st.session_state[f"{key}_outlines"] = (drawing, [outline])
+
+
+def _forget(key: str) -> None:
+    st.session_state.pop(f"{key}_outlines", None)
 
 
 def nothing(key: str, drawing: str, hint: str) -> None:

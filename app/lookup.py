@@ -93,7 +93,18 @@ def health(data: Dataset) -> list[Check]:
 @caching.per_revision
 def labels(data: Dataset) -> LabelSet:
     """Labels as they stand now, from all judgments and decisions."""
-    return pipeline.current_labels(state.home(), data)
+    return label_rules.decided(data, _judged(data, asked(data)), standing(data))
+
+
+@caching.per_revision
+def asked(data: Dataset) -> tuple[int, int, float]:
+    """What moves when judges were asked or have answered, and stays when a person decides, see Store.asked."""
+    return state.store().asked(data.name)
+
+
+@caching.per_dataset
+def _judged(data: Dataset, asked: tuple[int, int, float]) -> LabelSet:
+    return state.store().judged(data)
 
 
 @caching.per_revision
@@ -127,15 +138,23 @@ def pair_table(data: Dataset) -> pd.DataFrame:
     return browse.pair_table(data, labels(data), judgments(data))
 
 
-@caching.per_revision
 def judgments(data: Dataset) -> pd.DataFrame:
     """All answers of judges that count, see Store.judgments, without the long texts."""
+    return _judgments(data, asked(data))
+
+
+@caching.per_dataset
+def _judgments(data: Dataset, asked: tuple[int, int, float]) -> pd.DataFrame:
     return state.store().judgments(data.name, texts=False)
 
 
-@caching.per_revision
 def raters(data: Dataset) -> pd.DataFrame:
     """Whose opinions can be audited, see core.store.audits.raters."""
+    return _raters(data, asked(data))
+
+
+@caching.per_dataset
+def _raters(data: Dataset, asked: tuple[int, int, float]) -> pd.DataFrame:
     return audits.raters(audits.population(data, judgments(data)))
 
 

@@ -4,11 +4,26 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import lasso, lookup, lossview, maps, pairlist, projecting, results, selections, state, widgets
+from app import (
+    caching,
+    lasso,
+    lookup,
+    losseffect,
+    lossshape,
+    lossview,
+    maps,
+    mapselection,
+    pairlist,
+    results,
+    selections,
+    state,
+    widgets,
+)
 from app.lossview import BY_LABEL, BY_TRUTH, GROUPINGS, Choice
 from app.palette import LABELS
-from core import dynamics, projection
+from core import dynamics, projection, regions
 from core.records import Dataset, Interactions, Label
+from core.regions import Density
 
 AXES = ("variability", "confidence")
 
@@ -17,16 +32,17 @@ AXES = ("variability", "confidence")
 def threshold(data: Dataset, run_id: str) -> None:
     """The distribution, the line on it, and what it drops; moving the line reruns only this."""
     choice = lossview.choose(data, run_id)
-    seen, drawn = lossview.view(data, choice), lossview.shapes(data, choice)
+    seen = lossview.view(data, choice)
     at = lossview.threshold(seen)
+    losseffect.tiles(data, choice, seen, at)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        lossview.distribution(choice, seen, drawn, at)
+        lossshape.distribution(data, choice, seen, at)
         thrown_away(data, choice, round((seen.loss[: seen.clicks] > at).mean() * len(data.train)))
     with right:
-        lossview.effect(seen, at)
-        lossview.operating_curve(seen, drawn.curve, at)
-        lossview.over_time(data, choice)
+        losseffect.by_label(seen, at)
+        losseffect.operating_curve(data, choice, seen, at)
+        lossshape.over_time(data, choice)
     lossview.doubtful(data, seen, at)
     state.show_flashes()
 
@@ -69,16 +85,18 @@ def data_map(data: Dataset, run_id: str) -> None:
     by = st.session_state.get("by") or BY_LABEL  # as the distribution is grouped
     choice = Choice(run_id, "mean", 0, by)
     seen, losses = lossview.view(data, choice), results.losses(run_id)
-    points = np.column_stack([np.sqrt(losses["variance"]), np.exp(-losses["mean"])])
+    points = _points(losses)
     chosen = lasso.chosen(points, lasso.outlines("data_map", run_id))
-    at = projection.drawn(len(points), maps.DRAWN, seen.group > 0)
+    at = projection.drawn(len(points), maps.DRAWN, seen.group)
     finding = _finding(points, seen.group)
-    of = f"{len(at):,} of " if len(at) < len(points) else ""
-    about = f"{of}n = {len(points):,} clicks, grouped by {GROUPINGS[by]}; draw a lasso or a box to select"
+    n = f"n = {len(points):,} clicks"
+    if len(at) < len(points):
+        n = f"{len(at):,} of {len(points):,} clicks drawn, stratified by label"
+    about = f"{n}, grouped by {GROUPINGS[by]}; shade: how many of all lie there"
     axes = ("Variability: standard deviation of the loss over epochs", "Confidence: exp(−averaged loss)")
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        figure = maps.plane(points, at, chosen, codes=seen.group, axes=axes, height=520)
+        figure = maps.plane(points, at, chosen, codes=seen.group, axes=axes, height=520, density=_shade(data, run_id))
         table = pd.DataFrame(points[at[:1000]], columns=list(AXES))
         table = table.assign(label=[LABELS[Label(code)].word for code in seen.group[at[:1000]]])
         lasso.chart("data_map", run_id, finding, figure, table, about)
@@ -92,8 +110,7 @@ def data_map(data: Dataset, run_id: str) -> None:
         else:
             pairs = seen.pairs.where(chosen)
             st.markdown(f"**{len(pairs):,} training clicks are selected**, {chosen.mean():.1%} of all")
-            named = {int(label): f"{look.sign} {look.word}" for label, look in LABELS.items()}
-            projecting.composition(seen.group, chosen, named, "label")
+            mapselection.composition(seen.group, chosen)
             selections.act(data, pairs, "data_map", "data map")
     if chosen.any():
         few = pairs.where(slice(pairlist.LIMIT))
@@ -102,11 +119,22 @@ def data_map(data: Dataset, run_id: str) -> None:
     state.show_flashes()
 
 
+@caching.per_dataset
+def _shade(data: Dataset, run_id: str) -> Density:
+    return regions.density(_points(results.losses(run_id)))
+
+
+def _points(losses: dict[str, np.ndarray]) -> np.ndarray:
+    """Where each click lies on the data map: (n, 2) as AXES."""
+    return np.column_stack([np.sqrt(losses["variance"]), np.exp(-losses["mean"])])
+
+
 def _finding(points: np.ndarray, group: np.ndarray) -> str:
     """Where hard and noisy positives lie, in medians."""
     middle = {code: np.median(points[group == code], axis=0) for code in dynamics.groups(group)}
     if not {Label.HARD_POSITIVE, Label.NOISY_POSITIVE} <= middle.keys():
-        return "Which clicks the model learns, and how steadily"
+        steady, sure = np.median(points, axis=0)
+        return f"Half of the clicks have a confidence above {sure:.2f}, half a variability below {steady:.2f}"
     hard, noisy = middle[Label.HARD_POSITIVE], middle[Label.NOISY_POSITIVE]
     told = [f"{name} {h:.2f} for hard, {n:.2f} for noisy positives" for name, h, n in zip(AXES, hard, noisy, strict=True)]
     return f"Medians: {'; '.join(reversed(told))}"

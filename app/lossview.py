@@ -3,19 +3,22 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
-from app import caching, charts, lookup, navigation, pairlist, results, selections, widgets
-from app.palette import LABELS
+from app import caching, lookup, navigation, pairlist, results, selections, widgets
 from core import dynamics
 from core.records import Dataset, Interactions, Label
 
 BY_LABEL, BY_TRUTH = "labels", "truth"
 GROUPINGS = {BY_LABEL: "labels as they stand", BY_TRUTH: "planted truth"}
 AT_EPOCH, BY_MODEL = "epoch", "model"
+DROP = "drop"
+"""Session key of the slider: the percentage of the clicks above the line."""
+MOST = 50.0
+"""The highest percentage on that slider."""
+ABOVE, NEAREST = "above the line", "nearest to the line"
+NEAREST_SIZES = (50, 100, 200, 500)
 MEANS = dynamics.STATISTICS | {AT_EPOCH: "at one epoch", BY_MODEL: "of the finished model, missed ones too"}
-SHAPES = {"cumulative": "cumulative", "histogram": "histogram", "counts": "counts", "density": "density"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,6 @@ class Shapes:
     counted: dynamics.Histogram
     cumulative: dict[int, tuple[np.ndarray, np.ndarray]]
     density: dict[int, tuple[np.ndarray, np.ndarray]]
-    curve: dynamics.Curve | None
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,25 @@ def _unobserved(data: Dataset, truth: bool) -> tuple[Interactions, np.ndarray]:
 
 
 @caching.per_revision
-def shapes(data: Dataset, choice: Choice) -> Shapes:
-    """What a view looks like: computed once, so that moving the threshold is quick with a million clicks."""
+def shapes(data: Dataset, choice: Choice, log: bool) -> Shapes:
+    """What a view looks like, `log`: over the logarithm of the loss.
+
+    Computed once, so that moving the threshold is quick with a million clicks.
+    """
     seen = view(data, choice)
     return Shapes(
         dynamics.separation(seen.loss, seen.group, Label.NOISY_POSITIVE, Label.HARD_POSITIVE),
-        dynamics.histogram(seen.loss, seen.group),
+        dynamics.histogram(seen.loss, seen.group, log=log),
         dynamics.ecdf(seen.loss, seen.group),
-        dynamics.density(seen.loss, seen.group),
-        dynamics.precision_recall(seen.loss[: seen.clicks], seen.noisy) if seen.noisy is not None else None,
+        dynamics.density(seen.loss, seen.group, log=log),
     )
+
+
+@caching.per_revision
+def curve(data: Dataset, choice: Choice) -> dynamics.Curve | None:
+    """Precision and recall over all thresholds; None without known noise."""
+    seen = view(data, choice)
+    return None if seen.noisy is None else dynamics.precision_recall(seen.loss[: seen.clicks], seen.noisy)
 
 
 def choose(data: Dataset, run_id: str) -> Choice:
@@ -131,134 +142,37 @@ def threshold(seen: View) -> float:
     share = st.slider(
         "Drop the clicks with the highest loss",
         0.0,
-        50.0,
+        MOST,
         15.0,
-        0.5,
+        0.1,
         format="%.1f %%",
-        key="drop",
+        key=DROP,
         bind="query-params",
         help="Only a preview: nothing is dropped here. Labels decide what a training leaves out.",
     )
     return float(np.quantile(seen.loss[: seen.clicks], 1 - share / 100))
 
 
-def distribution(choice: Choice, seen: View, drawn: Shapes, at: float) -> None:
-    """The loss by group, in the shape that was chosen."""
-    finding = "The loss of every training click"
-    if drawn.separated is not None:
-        auc = drawn.separated
-        word = "hardly tells" if 0.35 < auc < 0.65 else "partly tells" if 0.2 < auc < 0.8 else "tells"
-        finding = f"The loss {word} noisy from hard positives (AUC {auc:.2f}; .50 is a coin)"
-    when = f"at epoch {choice.epoch}" if choice.statistic == AT_EPOCH else MEANS[choice.statistic]
-    about = f"n = {len(seen.loss):,} pairs, loss {when}, grouped by {GROUPINGS[choice.by]}"
-    if choice.statistic == BY_MODEL:
-        about += f"; {len(seen.loss) - seen.clicks:,} of them have no click; against 16 random items each"
-    if choice.statistic == AT_EPOCH:
-        about += "; a random sample of the clicks, whose every epoch was kept"
-    if choice.by == BY_LABEL:
-        about += "; examined clicks were picked because the model doubts them, so their losses are high by choice"
-    shape = st.segmented_control(
-        "Show as",
-        list(SHAPES),
-        default="cumulative",
-        required=True,
-        key="shape",
-        help="cumulative: share of each group up to a loss; needs no bins. histogram: shares per bin. counts: clicks per bin. "
-        "density: smoothed by a Gaussian kernel.",
-        persist_state="session",
-    )
-    counted = drawn.counted
-    if shape in ("cumulative", "density"):
-        sizes = {code: int(counts.sum()) for code, counts in counted.counts.items()}
-        smooth = shape == "density"
-        figure = charts.loss_curves(drawn.density if smooth else drawn.cumulative, sizes, at, density=smooth)
-        widgets.chart("loss_curves", finding, figure, _quantiles(seen), about)
-    else:
-        table = pd.DataFrame({"from": counted.edges[:-1], "to": counted.edges[1:]})
-        table = table.assign(**{LABELS[Label(code)].word: counts for code, counts in counted.counts.items()})
-        figure = charts.loss_histogram(counted, at, density=shape == "histogram")
-        widgets.chart("loss_histogram", finding, figure, table, about)
-
-
-def _quantiles(seen: View) -> pd.DataFrame:
-    marks = np.linspace(0, 1, 21)
-    columns = {
-        LABELS[Label(code)].word: np.quantile(seen.loss[seen.group == code], marks) for code in dynamics.groups(seen.group)
-    }
-    return pd.DataFrame({"share at or below": marks, **columns})
-
-
-def effect(seen: View, at: float) -> None:
-    """What the threshold would drop, and with known noise how right that would be."""
-    group = seen.group[: seen.clicks]
-    drop = dynamics.drop_above(seen.loss[: seen.clicks], group, at, seen.noisy)
-    st.markdown(f"**Dropping above {at:.3g} would take {drop.dropped:,} of {drop.n:,} clicks**")
-    rows = []
-    for code, count in drop.by_group.items():
-        size, look = int((group == code).sum()), LABELS[Label(code)]
-        rows.append({"label": f"{look.sign} {look.word}", "share": count / max(size, 1), "dropped": f"{count:,} of {size:,}"})
-    share = st.column_config.ProgressColumn("share dropped", format="percent", min_value=0, max_value=1, width="small")
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={"share": share}, key="drop_by_label")
-    if drop.precision is None or drop.recall is None:
-        widgets.note("Nothing is known about the true noise of this dataset, so precision and recall cannot be told.")
-        return
-    st.caption("Against the planted truth, 95 % intervals below:")
-    widgets.tiles(
-        [
-            ("Precision", _share(drop.precision), _interval(drop.precision, "of the dropped clicks are noisy")),
-            ("Recall", _share(drop.recall), _interval(drop.recall, "of the noisy clicks are dropped")),
-            ("F1", f"{drop.f1:.2f}", "Harmonic mean of precision and recall."),
-        ]
-    )
-    reach = ((name, part) for name, part in (("precision", drop.precision), ("recall", drop.recall)) if part.n)
-    st.caption("; ".join(f"{name} {part.low:.0%} to {part.high:.0%}" for name, part in reach))
-
-
-def _share(part: dynamics.Share) -> str:
-    return f"{part.value:.0%}" if part.n else "–"
-
-
-def _interval(part: dynamics.Share, what: str) -> str:
-    return f"{part.hits:,} of {part.n:,} {what} ({part.low:.0%} to {part.high:.0%})" if part.n else f"none {what}"
-
-
-def over_time(data: Dataset, choice: Choice) -> None:
-    """The course of the loss by group, from the sampled trajectories."""
-    losses = results.losses(choice.run)
-    rows, trajectory = losses["rows"], losses["trajectory"]
-    if not len(rows):
-        widgets.note("This training kept no trajectories (setting trajectories = 0).")
-        return
-    group = view(data, Choice(choice.run, AT_EPOCH, 1, choice.by)).group
-    bands = dynamics.bands(trajectory, group)
-    table = pd.DataFrame({"epoch": np.arange(1, trajectory.shape[1] + 1)})
-    table = table.assign(**{LABELS[Label(code)].word: band.median for code, band in bands.items()})
-    finding = "How the loss of each group falls while the model learns"
-    about = f"Median and middle half of {len(rows):,} clicks whose loss was kept for every epoch"
-    widgets.chart("loss_over_time", finding, charts.loss_over_time(bands), table, about)
-
-
-def operating_curve(seen: View, curve: dynamics.Curve | None, at: float) -> None:
-    """Precision against recall over all thresholds, when the noise is known."""
-    if curve is None:
-        return
-    drop = dynamics.drop_above(seen.loss[: seen.clicks], seen.group[: seen.clicks], at, seen.noisy)
-    table = pd.DataFrame({"threshold": curve.threshold, "precision": curve.precision, "recall": curve.recall})
-    finding = f"Dropping by loss: average precision {curve.average_precision:.2f}, at random {curve.base_rate:.2f}"
-    about = f"{int(seen.noisy.sum()):,} noisy of {len(seen.noisy):,} clicks, by planted truth"
-    widgets.chart("precision_recall", finding, charts.precision_recall(curve, drop), table, about)
-
-
 def doubtful(data: Dataset, seen: View, at: float) -> None:
-    """The clicks above the line: to act on together, and to look at one by one."""
-    above = np.flatnonzero(seen.loss[: seen.clicks] > at)
-    above = above[np.argsort(-seen.loss[above], kind="stable")]
-    order = above[: pairlist.LIMIT]
+    """The clicks above the line, or those nearest to it: to act on together, and to look at one by one."""
+    loss = seen.loss[: seen.clicks].astype(np.float64)
     widgets.section(
-        "Clicks above the line", f"The {len(order):,} with the highest loss of {len(above):,}; open one to look and decide."
+        "Clicks to look at", "Above the line are those that it would drop; nearest to it, those that it is least sure of."
     )
-    selections.act(data, seen.pairs.where(above), "above", f"losses above {at:.3g}")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        which = st.segmented_control("Clicks", [ABOVE, NEAREST], default=ABOVE, required=True, key="listed")
+        if which == NEAREST:
+            n = st.selectbox("How many", NEAREST_SIZES, index=1, key="nearest", width=130)
+            listed = np.argsort(np.abs(loss - at), kind="stable")[:n]
+        else:
+            above = np.flatnonzero(loss > at)
+            listed = above[np.argsort(-loss[above], kind="stable")]
+    order = listed[: pairlist.LIMIT]
+    told = f"{len(listed):,} clicks" if which == NEAREST else f"The {len(order):,} with the highest loss of {len(listed):,}"
+    st.caption(f"{told}; open one to look and decide.")
+    key, origin = ("above", f"losses above {at:.3g}") if which == ABOVE else ("near", f"losses nearest to {at:.3g}")
+    selections.act(data, seen.pairs.where(listed), key, origin)
     columns = {"loss": seen.loss[order], "label": seen.group[order]}
-    pairlist.show(data, seen.pairs.where(order), "losses", "clicks above the line", columns)
+    pairlist.show(data, seen.pairs.where(order), "losses", f"clicks {which}", columns)
     if not len(order):
         navigation.link("explore", "Browse all interactions")

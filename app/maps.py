@@ -1,20 +1,24 @@
 """Points on a plane as plotly figures: WebGL, a sample where there are many. Pure functions like those of app.charts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts import _figure
-from app.palette import GREY, LABELS, SOURCES
+from app.palette import GREY, LABELS, PRIMARY, SOURCES
 from core.records import Label, Source
+from core.regions import Density
 
 DRAWN = 20_000
 """Points that a browser gets at most."""
 
 SCALE = [[0, "#5A7BD8"], [0.5, "#2AA198"], [1, "#B5851B"]]
 """From low to high; each colour can be seen on white and on black."""
+SHADE = [[0, "rgba(123,132,148,0)"], [0.02, "rgba(123,132,148,0.10)"], [1, "rgba(123,132,148,0.55)"]]
+"""Of the density: grey over whatever the theme's background is."""
 SOURCE_LOOKS = {
     Source.NONE: ("#7B8494", "circle"),
     Source.MODEL: ("#7B8494", "square"),
@@ -38,12 +42,16 @@ def plane(
     title: str = "",
     axes: tuple[str, str] | None = None,
     height: int = 560,
+    density: Density | None = None,
 ) -> go.Figure:
     """Rows `at` of all points (n, 2), by their codes (Label or Source, `by`) or by a value each; `chosen` (n,) stand out.
 
-    Numbers in the legend count all rows, not only those that are drawn.
+    Numbers in the legend count all rows, not only those that are drawn; so does the `density`, a shade behind them.
     """
     figure = _figure(*(axes or ("", "")), height)
+    if density is not None:
+        shade = {"colorscale": SHADE, "showscale": False, "zsmooth": "best", "hoverinfo": "skip", "name": "density"}
+        figure.add_heatmap(x=density.x, y=density.y, z=density.level, **shade)
     looks: Mapping[int, tuple[str, str, str]] = _looks(by)
     if values is not None:
         bar = {"title": {"text": title, "side": "right"}, "thickness": 12, "len": 0.7, "y": 0, "yanchor": "bottom"}
@@ -73,7 +81,7 @@ def plane(
         figure.update_xaxes(range=[low[0] - pad[0], high[0] + pad[0]])
         figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]])
         for axis in (figure.update_xaxes, figure.update_yaxes):
-            axis(showticklabels=False, showgrid=False, zeroline=False)
+            axis(showticklabels=False, showgrid=False, zeroline=False, ticks="")
     return figure
 
 
@@ -99,6 +107,27 @@ def _add(
         unselected={"marker": {"opacity": 0.2}},
         hoverinfo="skip",
     )
+
+
+def ringed(figure: go.Figure, x: np.ndarray, y: np.ndarray) -> go.Figure:
+    """A region that the sentence above the map speaks of."""
+    line = {"color": GREY, "width": 2, "dash": "dash"}
+    look = {"mode": "lines", "hoverinfo": "skip", "name": "the region"}
+    return figure.add_scatter(x=[*x, x[0]], y=[*y, y[0]], line=line, **look)
+
+
+def composition(table: pd.DataFrame, names: Sequence[str], colours: Sequence[str]) -> go.Figure:
+    """Shares of groups among the selected with their intervals, and among all; `table` as dynamics.composition gives it."""
+    figure = _figure("Share, with its 95 % interval", "", 110 + 40 * len(table), bargap=0.35)
+    reach = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4, "color": GREY}
+    reach["array"] = (table["high"] * table["of all"] - table["share"]).tolist()
+    reach["arrayminus"] = (table["share"] - table["low"] * table["of all"]).tolist()
+    at = {"y": list(names), "orientation": "h"}
+    figure.add_bar(x=table["share"], **at, marker={"color": list(colours)}, error_x=reach, name="selected", showlegend=False)
+    mark = {"symbol": "line-ns", "size": 18, "line": {"width": 3, "color": PRIMARY}}
+    figure.add_scatter(x=table["of all"], y=list(names), mode="markers", marker=mark, name="among all clicks")
+    figure.update_yaxes(autorange="reversed")
+    return figure.update_xaxes(tickformat=".0%", rangemode="tozero", nticks=5)
 
 
 def thrown_away(rows: list[dict[str, Any]], random: float) -> go.Figure:

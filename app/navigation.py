@@ -22,6 +22,7 @@ PAGES: dict[str, Entry] = {
     "home": Entry("Home", ":material/home:", "Start"),
     "explore": Entry("Explore", ":material/explore:", "Data"),
     "pair": Entry("Pair", ":material/person_search:", "Data"),
+    "files": Entry("Files", ":material/folder_zip:", "Data"),
     "train": Entry("Train", ":material/model_training:", "Model"),
     "losses": Entry("Losses", ":material/ssid_chart:", "Model"),
     "embeddings": Entry("Embeddings", ":material/scatter_plot:", "Model"),

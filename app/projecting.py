@@ -1,36 +1,25 @@
-"""What the Embeddings page is made of: the form, the map to draw on, and what was selected on it."""
+"""What the Embeddings page is made of: the form, and the map to draw on. What it shows is told by app.gathering."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import forms, lasso, lookup, maps, pairlist, results, selections, state, widgets, words, work
-from app.palette import LABELS, SOURCES
-from core import dynamics, projection
+from app import forms, gathering, lasso, maps, mapselection, results, state, widgets, words, work
+from app.gathering import ONE, Clicks, Seen
+from core import projection
 from core.projection import Projection
-from core.records import Dataset, Label, Source
+from core.records import Dataset
 from core.runs import Run, State
 from core.settings import ProjectSettings
 
-ONE = {"pairs": "click", "users": "user", "items": "item"}
 COLOURS = {
     "pairs": ("label", "given by", "loss", "popularity of the item"),
     "users": ("clicks", "mean loss", "share of noisy clicks"),
     "items": ("clicks", "mean loss", "share of noisy clicks"),
 }
 BEFORE, AFTER, BOTH = "first", "second", "side by side"
-
-
-@dataclass(frozen=True, eq=False)
-class Clicks:
-    """What is known of every training click (n,)."""
-
-    label: np.ndarray  # int8
-    source: np.ndarray  # int8
-    loss: np.ndarray  # float32, NaN where none was recorded
 
 
 def form(data: Dataset) -> None:
@@ -82,7 +71,8 @@ def _map_label(run: Run) -> str:
 @st.fragment
 def explore(data: Dataset, run: Run) -> None:
     """The map and what is selected on it; drawing an outline reruns only this."""
-    found, clicks, of = results.projection(run.id), _clicks(data, run), run.settings["of"]
+    found, of = results.projection(run.id), run.settings["of"]
+    clicks = gathering.clicks(data, run.result["runs"][0])
     left, right = st.columns([3, 2], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -96,11 +86,13 @@ def explore(data: Dataset, run: Run) -> None:
         rest = f" {fitted:,} of {n:,} were fitted; the others lie among their nearest." if fitted < n else ""
         joint = " Both trainings were fitted together, the second turned onto the first." if found.other is not None else ""
         st.caption(
+            "Only neighbours mean something here: how far apart clusters lie, and how large or round they are, does not. "
             f"UMAP of unit vectors: {settings['neighbours']} neighbours, least distance {settings['min_dist']:g}, seed "
-            f"{settings['seed']}, {run.seconds:.0f} s.{rest}{joint} Neighbourhoods have a meaning, far distances have none."
+            f"{settings['seed']}, {run.seconds:.0f} s.{rest}{joint}"
         )
     with right:
-        _selected(data, run, clicks, chosen)
+        mapselection.show(data, run, clicks, chosen)
+    mapselection.members(data, run, clicks, chosen, second=shown == AFTER)
     state.show_flashes()
 
 
@@ -111,26 +103,28 @@ def _maps(data: Dataset, run: Run, found: Projection, clicks: Clicks, colour: st
     mask = np.zeros(len(found.points), bool)
     for name in (BEFORE, AFTER):  # what was outlined on one map stays selected on the other
         mask |= lasso.chosen(layouts[name], lasso.outlines(f"map_{name}", run.id)) if layouts[name] is not None else False
-    by = _colouring(data, run.settings["of"], clicks, colour)
-    codes = by.get("codes")
-    at = projection.drawn(len(mask), maps.DRAWN, None if codes is None else codes > 0)
-    what = ONE[run.settings["of"]]
-    about = f"n = {len(mask):,} {what}s, coloured by {colour}; draw a lasso or a box to select"
+    of = run.settings["of"]
+    by = gathering.colouring(data, of, clicks, colour)
+    at = projection.drawn(len(mask), maps.DRAWN, clicks.label if of == "pairs" else None)
+    drawn = f"n = {len(mask):,} {ONE[of]}s"
     if len(at) < len(mask):
-        rare = "" if codes is None else ", all that are labelled first"
-        about = f"{len(at):,} of {about.removeprefix('n = ')}; a random sample is drawn{rare}"
+        drawn = f"{len(at):,} of {len(mask):,} {ONE[of]}s drawn, " + ("stratified by label" if of == "pairs" else "at random")
     limits = np.vstack([points for points in layouts.values() if points is not None])
     for place, name in zip(st.columns(len(names)), names, strict=True):
         with place:
-            figure = maps.plane(layouts[name], at, mask, **by, height=600 if len(names) == 1 else 480)
+            seen = gathering.finding(data, Seen(run.id, run.result["runs"][0], of, colour, second=name == AFTER))
+            height = 600 if len(names) == 1 else 480
+            figure = maps.plane(layouts[name], at, mask, **by, height=height, density=seen.density)
             _same_axes(figure, limits)
+            region = None
+            if seen.region is not None:
+                region = seen.region.x.tolist(), seen.region.y.tolist()
+                maps.ringed(figure, *region)
             table = pd.DataFrame(layouts[name][at[:1000]], columns=["x", "y"]).assign(selected=mask[at[:1000]])
-            count = int(mask.sum())
-            finding = (
-                f"{count:,} {what}s are selected" if count else f"{what.capitalize()}s that lie together are alike to the model"
-            )
             trained = f"{name.capitalize()} training · " if found.other is not None else ""
-            lasso.chart(f"map_{name}", run.id, f"{trained}{finding}", figure, table, about)
+            about = f"{drawn}; shade: how many of all lie there. "
+            about += f"{seen.rests[0].upper()}{seen.rests[1:]}." if seen.rests else ""
+            lasso.chart(f"map_{name}", run.id, f"{trained}{seen.text}", figure, table, about.strip(), region)
     return mask
 
 
@@ -140,71 +134,3 @@ def _same_axes(figure: Any, limits: np.ndarray) -> None:
     pad = 0.03 * (high - low) + 1e-6
     figure.update_xaxes(range=[low[0] - pad[0], high[0] + pad[0]])
     figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]])
-
-
-def _clicks(data: Dataset, run: Run) -> Clicks:
-    base = run.result["runs"][0]
-    rows, n = results.listing(data, base), len(data.train)
-    return Clicks(rows.label[:n], lookup.train_sources(data), rows.loss[:n])
-
-
-def _colouring(data: Dataset, of: str, clicks: Clicks, colour: str) -> dict[str, Any]:
-    """What maps.plane takes to colour the rows by this."""
-    if colour == "label":
-        return {"codes": clicks.label, "by": "label"}
-    if colour == "given by":
-        return {"codes": clicks.source, "by": "source"}
-    if of == "pairs":
-        popularity = np.bincount(data.train.item, minlength=data.n_items)[data.train.item]
-        return (
-            {"values": clicks.loss, "title": "loss"}
-            if colour == "loss"
-            else {"values": np.log10(popularity), "title": "log10 clicks"}
-        )
-    place, n = (data.train.user, data.n_users) if of == "users" else (data.train.item, data.n_items)
-    count = np.bincount(place, minlength=n)
-    if colour == "clicks":
-        return {"values": np.log10(np.maximum(count, 1)), "title": "log10 clicks"}
-    weight = np.nan_to_num(clicks.loss) if colour == "mean loss" else clicks.label == Label.NOISY_POSITIVE
-    return {"values": np.bincount(place, weight, n) / np.maximum(count, 1), "title": colour}
-
-
-def _selected(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray) -> None:
-    """How many, what they are beside all, and what can be done with them."""
-    of = run.settings["of"]
-    picked = chosen if of == "pairs" else chosen[data.train.user if of == "users" else data.train.item]
-    pairs = data.train.where(picked)
-    with st.container(border=True, key="map_selected"):
-        if not chosen.any():
-            hint = "Draw around some points. The outline is tested on all rows, drawn or not."
-            lasso.nothing("map_first", run.id, hint)
-            selections.undo(data, "map")
-            return
-        extra = "" if of == "pairs" else f" of {int(chosen.sum()):,} {of}"
-        st.markdown(f"**{len(pairs):,} training clicks{extra} are selected**, {picked.mean():.1%} of all")
-        composition(clicks.label, picked, {int(label): f"{look.sign} {look.word}" for label, look in LABELS.items()}, "label")
-        composition(clicks.source, picked, {int(source): SOURCES[source] for source in Source}, "given by")
-        popularity = np.bincount(data.train.item, minlength=data.n_items)
-        loss, common = clicks.loss[picked], popularity[pairs.item]
-        if len(pairs):
-            st.caption(
-                f"Median loss {np.nanmedian(loss):.2f} (all: {np.nanmedian(clicks.loss):.2f}); median clicks of the item "
-                f"{np.median(common):,.0f} (all: {np.median(popularity[data.train.item]):,.0f})."
-            )
-        origin = f"map of {of}"
-        selections.act(data, pairs, "map", origin)
-    few = pairs.where(slice(pairlist.LIMIT))
-    with st.expander(f"The first {len(few):,} of them", icon=":material/list:"):
-        pairlist.show(data, few, "map_pairs", origin, {"label": clicks.label[picked][: len(few)]})
-
-
-def composition(codes: np.ndarray, picked: np.ndarray, named: dict[int, str], heading: str) -> None:
-    """Groups among the selected beside all, as a table with the lift."""
-    table = dynamics.composition(codes, picked)
-    told = [f"{share:.1%} / {of_all:.1%}" for share, of_all in zip(table["share"], table["of all"], strict=True)]
-    table = table.assign(**{heading: table["group"].map(named), "here / all": told})
-    lift = st.column_config.NumberColumn(
-        "lift", format="%.2f", help="Share among the selected over share among all; 1 is as usual."
-    )
-    n = st.column_config.NumberColumn("n", format="localized", width="small")
-    st.dataframe(table[[heading, "n", "here / all", "lift"]], hide_index=True, column_config={"lift": lift, "n": n})

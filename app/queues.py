@@ -12,12 +12,13 @@ from core import agreement, browse, candidates, labels, queue
 from core.agreement import Estimate
 from core.labels import PAIR
 from core.queue import ORDERS, Learned, Reviewable
-from core.records import VIEWS, Dataset
+from core.records import VIEWS, Dataset, Interactions
 
 ORDER, SIZE, MODE = "review_order", "review_size", "review_mode"
 """Session keys of the page's widgets."""
+SENT = "review_sent"  # {dataset: pair codes that were sent here, in their order}
 _STARTED = "review_started"  # {dataset: when the session began}
-_SKIPPED = "review_skipped"  # {dataset: pair codes in the order in which they were skipped}
+_SKIPPED = "review_skipped"  # {fingerprint of the dataset: pair codes in the order in which they were skipped}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,8 @@ def session(data: Dataset) -> Session:
     size = int(st.session_state[SIZE])
     left = _codes(data, order, learned, blind, standing, mine)
     left = left[: max(size - int((mine["at"] >= since).sum()), 0)]
-    skipped = np.array(st.session_state.get(_SKIPPED, {}).get(data.name, []), np.int64)
-    last = skipped[np.isin(skipped, left)]
+    late = np.array(skipped(data), np.int64)
+    last = late[np.isin(late, left)]
     left = np.concatenate([left[~np.isin(left, last)], last])
     return Session(order, blind, left, mine, since, size, learned)
 
@@ -61,21 +62,36 @@ def session(data: Dataset) -> Session:
 def restart(data: Dataset) -> None:
     """Begin another session: its count and its skipped pairs are new."""
     st.session_state.setdefault(_STARTED, {})[data.name] = time.time()
-    st.session_state.get(_SKIPPED, {}).pop(data.name, None)
+    skipped(data).clear()
+
+
+def send(data: Dataset, pairs: Interactions) -> None:
+    """Make these pairs the next session, in their order; those that I have decided about stay out."""
+    st.session_state.setdefault(SENT, {})[data.name] = pairs.codes(data.n_items)
+    st.session_state[ORDER] = "sent"
+    restart(data)
 
 
 def skip(data: Dataset, code: int) -> None:
     """Put a pair at the end of this session."""
-    codes = st.session_state.setdefault(_SKIPPED, {}).setdefault(data.name, [])
+    codes = skipped(data)
     if code in codes:
         codes.remove(code)
     codes.append(code)
+
+
+def skipped(data: Dataset) -> list[int]:
+    """The pairs that were put at the end of this session, first skipped first; the browser keeps them through a reload."""
+    return st.session_state.setdefault(_SKIPPED, {}).setdefault(data.fingerprint, [])
 
 
 def _codes(
     data: Dataset, order: str, learned: Learned | None, blind: bool, standing: pd.DataFrame, mine: pd.DataFrame
 ) -> np.ndarray:
     """Pair codes in an order, without those that are done with for me."""
+    if order == "sent":
+        sent = st.session_state.get(SENT, {}).get(data.name, np.zeros(0, np.int64))
+        return sent[~np.isin(sent, codes_of(data, mine))]
     known = pile(data)
     if order == "flagged":  # my own, too, until I say something else
         return codes_of(data, queue.flagged(standing))

@@ -92,13 +92,13 @@ def _nothing(data: Dataset, now: Session) -> None:
         with widgets.empty("No audit sample yet", "It is drawn at random among all pairs that a judge has rated in both views."):
             auditing.draw_button(data, auditing.SIZE)
         return
-    if now.order in ("flagged", "differ"):
-        why = (
-            "Nobody has flagged a pair."
-            if now.order == "flagged"
-            else "There is no pair that people differ about and you could settle."
-        )
-        widgets.empty("Nothing to do", why, ":material/check_circle:")
+    why = {
+        "flagged": "Nobody has flagged a pair.",
+        "differ": "There is no pair that people differ about and you could settle.",
+        "sent": "No pair was sent here, or you have decided about all of them. Losses, Embeddings and selections send some.",
+    }
+    if now.order in why:
+        widgets.empty("Nothing to do", why[now.order], ":material/check_circle:")
         return
     with widgets.empty("No pairs in this order", "Find and judge candidates first, or choose another order."):
         navigation.link("board", "Find and judge candidates")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, lookup, navigation, state, widgets
+from app import judgecharts, lookup, navigation, state, widgets
 from core.agreement import Estimate
 from core.assessment import People
 from core.records import VIEWS, Dataset, Interactions, Rating
@@ -58,7 +58,7 @@ def _matrix(found: Rivals, view: str) -> tuple[str, str] | None:
     shown = pd.DataFrame(counts, columns=[f"B {word}" for word in MARKS])
     shown.insert(0, "A", MARKS)
     finding = f"In the {view} view they give the same rating to {same:.0%} of {counts.sum():,} pairs"
-    widgets.chart(f"rivals_{view}_chart", finding, charts.crossed(counts, view), shown)
+    widgets.chart(f"rivals_{view}_chart", finding, judgecharts.crossed(counts, view), shown)
     event = st.dataframe(shown, hide_index=True, key=f"cells_{view}", on_select="rerun", selection_mode="single-cell")
     st.caption("Choose a cell to open its pairs.")
     cells = [(row, column) for row, column in event["selection"]["cells"] if column != "A"]

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import caching, charts, lookup, rivalry, state, widgets, words
+from app import caching, judgecharts, lookup, rivalry, state, widgets, words
 from core import assessment, counterfactuals, labels, phrases, rivals, scrutiny
 from core.assessment import People
 from core.counterfactuals import WORDS
@@ -147,7 +147,7 @@ def _worth(data: Dataset, names: dict[Key, str]) -> None:
     ends = [f"{one.confirmed.value:.0%}" for one in (bins[0], bins[-1])]
     finding = f"People confirm {ends[0]} where it is least sure" + (f" and {ends[1]} where it is surest" if len(bins) > 1 else "")
     about = f"Both views; n = {sum(one.confirmed.n for one in bins):,}"
-    widgets.chart("reliability", finding, charts.reliability(bins), table, about)
+    widgets.chart("reliability", finding, judgecharts.reliability(bins), table, about)
 
 
 def _bias(data: Dataset, names: dict[Key, str]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import lookup, navigation, results, state, widgets, words, work
+from app import lookup, navigation, queues, results, state, widgets, words, work
 from app.deciding import REASONS
 from app.palette import ANSWERS, LABELS, answer_label
 from core import dynamics, exchange
@@ -30,6 +30,7 @@ def act(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
         with st.container(horizontal=True, key=f"{key}_actions"):
             _save(data, pairs, key, origin)
             _label(data, pairs, key, origin)
+            _review(data, pairs, key)
             _walk(data, pairs, key, origin)
             _ask(data, pairs, key)
             _export(data, pairs, key)
@@ -120,10 +121,18 @@ def _undo(dataset: str, batch: str) -> None:
 
 
 def _walk(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
-    if st.button("Go through them", key=f"{key}_walk", icon=":material/list:", help="Pair by pair, with previous and next."):
+    if st.button("Read one by one", key=f"{key}_walk", icon=":material/list:", help="On Pair, with previous and next."):
         st.session_state[state.PAIRS] = (origin, data.fingerprint, pairs)
         user_id, item_id = raw(data, pairs.where(slice(1)))[0]
         navigation.go("pair", user=user_id, item=item_id)
+
+
+def _review(data: Dataset, pairs: Interactions, key: str) -> None:
+    if st.button(
+        "Review by keyboard", key=f"{key}_review", icon=":material/rate_review:", help="They become the queue of Review."
+    ):
+        queues.send(data, pairs)
+        navigation.go("review")
 
 
 def _ask(data: Dataset, pairs: Interactions, key: str) -> None:

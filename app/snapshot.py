@@ -41,6 +41,7 @@ def take(data: Dataset, now: Session) -> dict[str, Any]:
         "acks": dict(st.session_state.get(ACKS, {})),
         "blind": now.blind,
         "queue": ahead.tolist(),
+        "skipped": queues.skipped(data),
         "left": len(now.codes),
         "items": items,
         "users": {str(user): _user(data, int(user)) for user in np.unique(codes // data.n_items)},

@@ -196,6 +196,27 @@ def result(run: Run) -> None:
     navigation.link("losses", "Look at its losses", run=run.id)
 
 
+def made_from(run: Run) -> None:
+    """Everything that somebody needs to make the same training again, to read and to take away."""
+    path = runs.folder(state.home(), run.id).manifest
+    with st.expander("What it was made from", icon=":material/description:", key="manifest"):
+        facts = {"dataset": f"{run.dataset} {run.dataset_fingerprint}", "labels": run.settings.get("labels") or "none"}
+        if run.label_fingerprint:
+            facts["labels"] += f" {run.label_fingerprint}"
+        facts |= {f"version of {name}": version for name, version in run.versions.items()}
+        facts |= {f"setting {name}": "automatic" if value is None else str(value) for name, value in run.settings.items()}
+        st.dataframe(pd.DataFrame(list(facts.items()), columns=["what", "which"]), hide_index=True, height=280, key="made_from")
+        st.download_button(
+            "Download the manifest",
+            path.read_bytes(),
+            f"{run.id}-manifest.json",
+            "application/json",
+            key="manifest_file",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
 def table(found: list[Run]) -> pd.DataFrame:
     """One line per training, newest first."""
     rows = []

@@ -33,7 +33,7 @@ from core.artifacts import Home, write_json
 from core.datasets.demo import import_demo
 from core.judges import Policy, Summary
 from core.judges.base import Cost, Health, Reply, Request
-from core.judges.engine import lane_of
+from core.judges.lanes import lane_of
 from core.judges.ollama import OllamaJudge
 from core.records import Candidates, Dataset
 from core.rng import stream

@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import typer  # noqa: E402
 from rich.logging import RichHandler  # noqa: E402
 
-from core.cli import audit, data, judging, labels, rubric, selections, work  # noqa: E402
+from core.cli import audit, data, guidelines, judging, labels, rubric, selections, work  # noqa: E402
 from core.cli.console import HomeOption, errors  # noqa: E402
 from core.errors import SettingsError, WinnowError  # noqa: E402
 
@@ -32,6 +32,7 @@ app.add_typer(rubric.app, name="rubric")
 app.add_typer(rubric.asking)
 app.add_typer(audit.app, name="audit")
 app.add_typer(selections.app, name="selections")
+app.add_typer(guidelines.app, name="guidelines")
 
 
 @app.callback()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from core import runs
+from core import dynamics, runs
 from core.artifacts import Home
 from core.errors import RunError
 from core.records import Interactions, Report
@@ -117,8 +117,7 @@ def segments(a: Report, b: Report, train: Interactions, n_items: int, settings: 
     values = {"history": history[a.users].astype(float), "popularity": middle.reindex(a.users).fillna(0).to_numpy()}
     found = []
     for feature, value in values.items():
-        cuts = np.quantile(value, [1 / 3, 2 / 3]) if len(value) else []
-        third = np.searchsorted(cuts, value, side="left")
+        third = dynamics.thirds(value)
         for part in range(3):
             rows = third == part
             if rows.any():

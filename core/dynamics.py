@@ -78,15 +78,36 @@ class Band:
     n: int  # interactions in it
 
 
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Counts of points over equal cells of a plane."""
+
+    x: np.ndarray  # float64 (bins + 1,) edges
+    y: np.ndarray  # float64 (bins + 1,) edges
+    counts: np.ndarray  # int64 (bins, bins), rows by y
+
+
 def place_of(pairs: Interactions, user: np.ndarray, item: np.ndarray, n_items: int) -> np.ndarray:
-    """Where each of `pairs` (n,) stands among the pairs (user, item) (m,): int64 (n,), -1 where it does not."""
-    known = user.astype(np.int64) * n_items + item
-    if not len(known):
-        return np.full(len(pairs), -1)
-    order = np.argsort(known, kind="stable")
-    wanted = pairs.codes(n_items)
-    place = order[np.minimum(np.searchsorted(known[order], wanted), len(order) - 1)]
-    return np.where(known[place] == wanted, place, -1)
+    """Where each of `pairs` (n,) stands among the pairs (user, item) (m,), which differ: int64 (n,), -1 where it does not."""
+    if np.array_equal(pairs.user, user) and np.array_equal(pairs.item, item):  # as a training's losses and its clicks are
+        return np.arange(len(pairs))
+    known, wanted = user.astype(np.int64) * n_items + item, pairs.codes(n_items)
+    if len(known) < len(wanted):  # the fewer are hashed, and what is not among both is neither sorted nor looked for
+        asked = np.flatnonzero(_among(wanted, known))
+        there = np.flatnonzero(_among(known, wanted[asked]))
+    else:
+        there = np.flatnonzero(_among(known, wanted))
+        asked = np.flatnonzero(_among(wanted, known[there]))
+    there = there[np.argsort(known[there], kind="stable")]
+    found = np.full(len(pairs), -1)
+    if len(there):
+        found[asked] = there[np.searchsorted(known[there], wanted[asked])]
+    return found
+
+
+def _among(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which of `codes` (n,) are among `others`: bool (n,). pandas hashes, where numpy sorts."""
+    return pd.Series(codes).isin(others).to_numpy(bool)
 
 
 def codes_of(pairs: Interactions, user: np.ndarray, item: np.ndarray, label: np.ndarray, n_items: int) -> np.ndarray:
@@ -105,10 +126,32 @@ def loss_of(pairs: Interactions, losses: dict[str, np.ndarray], n_items: int, st
     return found
 
 
-def histogram(loss: np.ndarray, group: np.ndarray, bins: int = 60) -> Histogram:
-    """Counts of every group that occurs, over `bins` equal bins from the smallest to the largest loss."""
-    low, high = (float(loss.min()), float(loss.max())) if len(loss) else (0.0, 1.0)
-    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+def loss_share(pairs: Interactions, losses: dict[str, np.ndarray] | None, n_items: int) -> np.ndarray:
+    """Which share [0, 1] of the clicks has a lower averaged loss than each of `pairs`: float32 (n,), NaN where none is known."""
+    if losses is None or not len(losses["mean"]):
+        return np.full(len(pairs), np.nan, np.float32)
+    own = loss_of(pairs, losses, n_items)
+    share = np.searchsorted(np.sort(losses["mean"]), own) / len(losses["mean"])
+    return np.where(np.isnan(own), np.nan, share).astype(np.float32)
+
+
+def thirds(value: np.ndarray) -> np.ndarray:
+    """Which third of the values each one (n,) is in, 0 the lowest: int8 (n,). Equal values are in one third."""
+    cuts = np.quantile(value, [1 / 3, 2 / 3]) if len(value) else []
+    return np.searchsorted(cuts, value, side="left").astype(np.int8)
+
+
+def histogram(loss: np.ndarray, group: np.ndarray, bins: int = 60, *, log: bool = False) -> Histogram:
+    """Counts of every group that occurs, over `bins` bins from the smallest to the largest loss: equal ones, or with equal
+    logarithms, from the smallest loss above 0; what is not above it is counted in the first."""
+    if log:
+        positive = loss[loss > 0]
+        low, high = (float(positive.min()), float(positive.max())) if len(positive) else (0.1, 1.0)
+        edges = np.geomspace(low, high if high > low else 10 * low, bins + 1)
+        loss = np.clip(loss.astype(np.float64), edges[0], edges[-1])  # geomspace rounds its ends
+    else:
+        low, high = (float(loss.min()), float(loss.max())) if len(loss) else (0.0, 1.0)
+        edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     return Histogram(edges, {code: np.histogram(loss[group == code], edges)[0] for code in groups(group)})
 
 
@@ -122,18 +165,25 @@ def ecdf(loss: np.ndarray, group: np.ndarray, points: int = 400) -> dict[int, tu
     return curves
 
 
-def density(loss: np.ndarray, group: np.ndarray, points: int = 300) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """{group: (loss, density)}: a Gaussian kernel of Silverman's width, laid over counts in narrow bins."""
-    counted = histogram(loss, group, points)
-    width = counted.edges[1] - counted.edges[0]
-    middle = (counted.edges[:-1] + counted.edges[1:]) / 2
+def density(
+    loss: np.ndarray, group: np.ndarray, points: int = 300, *, log: bool = False
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """{group: (loss, density)}: a Gaussian kernel of Silverman's width, laid over counts in narrow bins.
+
+    With `log` the kernel is laid over log10(loss), and the density is per factor of ten.
+    """
+    counted = histogram(loss, group, points, log=log)
+    edges = np.log10(counted.edges) if log else counted.edges
+    width, middle = edges[1] - edges[0], (edges[:-1] + edges[1:]) / 2
     curves = {}
     for code, counts in counted.counts.items():
         rows = loss[group == code].astype(np.float64)
+        rows = np.log10(np.maximum(rows, counted.edges[0])) if log else rows
         low, high = np.quantile(rows, (0.25, 0.75))
         spread = min(rows.std(), (high - low) / 1.34) or rows.std()
         bandwidth = max(0.9 * spread * len(rows) ** -0.2 / width, 0.5)  # in bins
-        curves[code] = (middle, gaussian_filter1d(counts / (len(rows) * width), bandwidth, mode="constant"))
+        height = gaussian_filter1d(counts / (len(rows) * width), bandwidth, mode="constant")
+        curves[code] = (10**middle if log else middle, height)
     return curves
 
 
@@ -155,11 +205,16 @@ def drop_above(loss: np.ndarray, group: np.ndarray, threshold: float, noisy: np.
 
 
 def composition(group: np.ndarray, chosen: np.ndarray) -> pd.DataFrame:
-    """What the chosen rows (bool (n,)) are beside all: group, n, share of the chosen, "of all", and lift, their ratio."""
+    """What the chosen rows (bool (n,)) are beside all: group, n, share of the chosen, "of all", and lift, their ratio.
+
+    "low" and "high" are the 95 % interval of the lift, by Wilson's of the share; NaN when nothing is chosen.
+    """
     codes, of_all = np.unique(group, return_counts=True)
     n = np.array([(group[chosen] == code).sum() for code in codes], np.int64)
     table = pd.DataFrame({"group": codes, "n": n, "share": n / max(n.sum(), 1), "of all": of_all / max(len(group), 1)})
-    return table.assign(lift=table["share"] / table["of all"])
+    reach = [share(hits, int(n.sum())) for hits in n.tolist()]
+    low, high = (np.array([getattr(one, end) for one in reach], float) / table["of all"] for end in ("low", "high"))
+    return table.assign(lift=table["share"] / table["of all"], low=low, high=high)
 
 
 def share(hits: int, n: int) -> Share:
@@ -168,6 +223,12 @@ def share(hits: int, n: int) -> Share:
         return Share(hits, n, np.nan, np.nan, np.nan)
     interval = binomtest(hits, n).proportion_ci(method="wilson")
     return Share(hits, n, hits / n, float(interval.low), float(interval.high))
+
+
+def changes(group: np.ndarray, above: np.ndarray) -> tuple[int, int]:
+    """Labels (n,) that would change if what is `above` (bool (n,)) were noisy and nothing else: (become noisy, stop being so)."""
+    noisy = group == Label.NOISY_POSITIVE
+    return int((above & ~noisy).sum()), int((noisy & ~above).sum())
 
 
 def thrown_away(scores: dict[str, np.ndarray], k: int, hard: np.ndarray, noisy: np.ndarray) -> list[dict[str, Any]]:
@@ -179,6 +240,18 @@ def thrown_away(scores: dict[str, np.ndarray], k: int, hard: np.ndarray, noisy: 
         row = {"by": by, "dropped": k, "hard": int(hard[gone].sum()), "noisy": int(noisy[gone].sum())}
         rows.append(row | {"all hard": int(hard.sum()), "all noisy": int(noisy.sum())})
     return rows
+
+
+def learnt(losses: dict[str, np.ndarray]) -> np.ndarray:
+    """How every click was learnt, float32 (n, 2): variability, the standard deviation of its loss over the epochs, and
+    confidence, exp(-averaged loss) in (0, 1]. The axes of a data map (Swayamdipta et al., EMNLP 2020), told of losses."""
+    return np.column_stack([np.sqrt(losses["variance"]), np.exp(-losses["mean"])])
+
+
+def grid(points: np.ndarray, bins: int = 60) -> Grid:
+    """The points (n, 2) counted over `bins` equal parts of each axis, from its lowest to its highest value."""
+    counts, x, y = np.histogram2d(points[:, 0], points[:, 1], bins)
+    return Grid(x, y, counts.T.astype(np.int64))
 
 
 def model_loss(vectors: Embeddings, pairs: Pairs, seed: int = 0, negatives: int = 16) -> np.ndarray:
@@ -220,6 +293,16 @@ def bands(trajectory: np.ndarray, group: np.ndarray) -> dict[int, Band]:
         low, median, high = np.nanquantile(rows, (0.25, 0.5, 0.75), axis=0)
         found[code] = Band(np.arange(1, trajectory.shape[1] + 1), low, median, high, len(rows))
     return found
+
+
+def best_told(trajectory: np.ndarray, group: np.ndarray, high: Label, low: Label) -> tuple[int, np.ndarray] | None:
+    """The epoch (from 1) at which the loss tells group `high` from `low` best, and the AUC of every epoch float64 (epochs,)."""
+    either = (group == high) | (group == low)
+    truth = group[either] == high
+    if not 0 < truth.sum() < len(truth):
+        return None
+    auc = np.array([roc_auc_score(truth, loss) for loss in trajectory[either].astype(np.float32).T])
+    return int(auc.argmax()) + 1, auc
 
 
 def trajectory_of(losses: dict[str, np.ndarray], user: int, item: int) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Decisions, labels and judgments as CSV; decisions out for a spreadsheet, and in again without changing a character.
+"""Decisions, labels, judgments and selections as CSV: out for a spreadsheet, and in again without changing a character.
 
 A cell that a spreadsheet would run as a formula gets a leading apostrophe, which the import takes away again. An import
 only ever adds: `difference` says first what it would do.
@@ -9,7 +9,8 @@ import dataclasses
 import io
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ from core.store.decisions import ANSWERS, COLUMNS
 from core.untrusted import plain_cell, safe_cell, safe_cells
 
 NEEDED = ("user_id", "item_id", "relevant")
+DELIMITERS = (",", ";", "\t")
+CORRECT = "Correct the line; nothing was imported."
 CONTENT = ("user_id", "item_id", "relevant", "annotator", "at", "note", "reason", "saw_judge")
 
 
@@ -43,16 +46,31 @@ class Undated(Decision):
 
 def to_csv(decisions: Sequence[Decision]) -> str:
     """All rows with a header; times in Unix seconds, exact."""
+    return _written(COLUMNS, ([getattr(decision, name) for name in COLUMNS] for decision in decisions))
+
+
+def selections_csv(store: Store, dataset: str, names: Sequence[str]) -> tuple[str, int]:
+    """Saved selections as one CSV, a row a pair in the order in which they were kept, and the number of rows."""
+    about = store.selections(dataset).set_index("name")
+    rows = [
+        (pair.user_id, pair.item_id, name, about.loc[name, "note"], about.loc[name, "annotator"])
+        for name in names
+        for pair in store.selection(dataset, name).itertuples()
+    ]
+    return _written(SELECTION, rows), len(rows)
+
+
+def _written(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for decision in decisions:
-        writer.writerow([safe_cell(getattr(decision, name)) for name in COLUMNS])
+    writer.writerow(header)
+    writer.writerows([safe_cell(cell) for cell in row] for row in rows)
     return out.getvalue()
 
 
-KINDS = ("decisions", "labels", "judgments")
-"""What can be written to a file; decisions are what can be read back."""
+SELECTION = ("user_id", "item_id", "name", "note", "annotator")
+KINDS = ("decisions", "labels", "judgments", "selections")
+"""What can be written to a file; what comes back in, and how, is for core.incoming."""
 
 
 def file_of(store: Store, dataset: Dataset, what: str, version: str | None = None) -> tuple[str, int]:
@@ -62,6 +80,8 @@ def file_of(store: Store, dataset: Dataset, what: str, version: str | None = Non
     if what == "decisions":
         decisions = store.decisions(dataset.name)
         return to_csv(decisions), len(decisions)
+    if what == "selections":
+        return selections_csv(store, dataset.name, store.selections(dataset.name)["name"].tolist()[::-1])
     if what == "labels":
         table = store.version(dataset.name, version) if version else labels.to_frame(dataset, store.labels(dataset))
         table = table.assign(version=version or "now")
@@ -75,20 +95,60 @@ def from_csv(text: str, *, annotator: str) -> list[Decision]:
 
     What a row does not say: `annotator` took it now, seeing the judge. One bad row is a SettingsError that names its line.
     """
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    return [decision for _, decision in numbered(text, annotator)]
+
+
+def numbered(text: str, annotator: str) -> list[tuple[int, Decision]]:
+    """The same, each with its line."""
+    now, found = time.time(), []
+    for line, row in rows_of(text, NEEDED):
+        with at_line(line):
+            found.append((line, _parse(row, len(found) + 1, annotator, now)))
+    return found
+
+
+def header_of(text: str) -> tuple[list[str], str]:
+    """Column names of a CSV, and what separates them: a comma, or a semicolon or tab that a spreadsheet has put in its place."""
+    first = text.removeprefix("\ufeff").lstrip("\r\n").split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=first.count)
     try:
-        header = reader.fieldnames or []
+        return [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])], delimiter
     except csv.Error as error:
-        raise SettingsError(f"The header cannot be read: {error}.", f"It needs {', '.join(NEEDED)}.") from error
-    missing = [name for name in NEEDED if name not in header]
-    if missing:
-        raise SettingsError(f"The file has no column {missing[0]!r}.", f"It needs a header with {', '.join(NEEDED)}.")
-    now = time.time()
+        raise SettingsError(f"The header cannot be read: {error}.", "Its first line must name the columns.") from error
+
+
+def rows_of(text: str, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, cells by column) of every row of a CSV, cells as they were before `safe_cell`.
+
+    SettingsError without one of the `needed` columns, and for a row with another number of fields than the header.
+    """
+    header, delimiter = header_of(text)
+    if missing := [name for name in needed if name not in header]:
+        raise SettingsError(f"The file has no column {missing[0]!r}.", f"It needs a header with {', '.join(needed)}.")
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True)
+    begun = False
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise SettingsError(f"Line {line}: {error}.", CORRECT) from error
+        if cells is None:
+            return
+        if cells and begun:
+            if len(cells) != len(header):
+                raise SettingsError(f"Line {line}: it has another number of fields than the header.", CORRECT)
+            yield line, {name: plain_cell(cell) for name, cell in zip(header, cells, strict=True)}
+        begun |= bool(cells)
+
+
+@contextmanager
+def at_line(line: int) -> Iterator[None]:
+    """A ValueError about a row becomes a SettingsError that names the line."""
     try:
-        return [_parse(row, number, annotator, now) for number, row in enumerate(reader, 1)]
-    except (ValueError, csv.Error) as error:
-        line = reader.line_num + isinstance(error, csv.Error)  # which comes before the line is counted
-        raise SettingsError(f"Line {line}: {error}.", "Correct the line; nothing was imported.") from error
+        yield
+    except ValueError as error:
+        raise SettingsError(f"Line {line}: {error}.", CORRECT) from error
 
 
 def difference(rows: Sequence[Decision], existing: Sequence[Decision], standing: pd.DataFrame) -> Difference:
@@ -120,19 +180,7 @@ def difference(rows: Sequence[Decision], existing: Sequence[Decision], standing:
     return Difference(tuple(new), len(rows) - len(new), tuple(conflicting), known)
 
 
-def read(store: Store, dataset: Dataset, text: str, *, annotator: str) -> Difference:
-    """What importing a file would do (`from_csv`, `difference`); NotFoundError for a pair that the dataset does not know."""
-    rows = from_csv(text, annotator=annotator)
-    change = difference(rows, store.decisions(dataset.name), store.standing(dataset.name))
-    for row in change.new:
-        labels.known_pair(dataset, row.user_id, row.item_id)
-    return change
-
-
-def _parse(row: dict[str | None, str | None], number: int, annotator: str, now: float) -> Decision:
-    if None in row or None in row.values():
-        raise ValueError("it has another number of fields than the header")
-    cells = {name: plain_cell(cell) for name, cell in row.items() if name in COLUMNS and cell is not None}
+def _parse(cells: dict[str, str], number: int, annotator: str, now: float) -> Decision:
     undoes = int(cells["undoes"]) if cells.get("undoes") else None
     answer = cells["relevant"].strip().lower() or None
     if (answer is None) != (undoes is not None) or answer not in (None, *ANSWERS):

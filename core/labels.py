@@ -61,22 +61,44 @@ def resolve(dataset: Dataset, judgments: pd.DataFrame, decisions: pd.DataFrame) 
       the answer of the evaluation into the training. Pairs with unknown ids get none either. Both are counted by
       `left_out` and logged.
     """
-    n_items = max(dataset.n_items, 1)
-    both = _codes(dataset, pd.concat([frame[PAIR] for frame in (judgments, decisions)]))
-    if (both < 0).any():
-        log.info("%d answers are about unknown pairs, %d about held-out pairs", (both == UNKNOWN).sum(), (both == HELD_OUT).sum())
-    judged, judged_relevant, judged_source = _opinions(judgments, both[: len(judgments)])
-    decided, answers = _newest(both[len(judgments) :], decisions["relevant"].to_numpy(dtype=object))
+    return decided(dataset, judged(dataset, judgments), decisions)
 
-    codes = np.union1d(judged, decided)
+
+def judged(dataset: Dataset, judgments: pd.DataFrame) -> LabelSet:
+    """The labels by judges alone, as in `resolve`: what stays when only a decision is new."""
+    codes, relevant, source = _opinions(judgments, _told(dataset, judgments))
+    return _labelled(dataset, codes, relevant, source, np.zeros(len(codes), bool))
+
+
+def decided(dataset: Dataset, found: LabelSet, decisions: pd.DataFrame) -> LabelSet:
+    """The labels by judges, with what people say on top, as in `resolve`."""
+    n_items = max(dataset.n_items, 1)
+    places, answers = _newest(_told(dataset, decisions), decisions["relevant"].to_numpy(dtype=object))
+    known = found.codes(n_items)
+    codes = np.union1d(known, places)
     relevant, source = np.zeros(len(codes), bool), np.zeros(len(codes), np.int8)
-    at = np.searchsorted(codes, judged)
-    relevant[at], source[at] = judged_relevant, judged_source
-    at = np.searchsorted(codes, decided)
+    at = np.searchsorted(codes, known)
+    relevant[at], source[at] = np.isin(found.label, (Label.HARD_POSITIVE, Label.MISSED_POSITIVE)), found.source
+    at = np.searchsorted(codes, places)
     relevant[at], source[at] = answers == "yes", Source.HUMAN
     unsure = np.zeros(len(codes), bool)
     unsure[at] = answers == "unsure"
+    return _labelled(dataset, codes, relevant, source, unsure)
 
+
+def _told(dataset: Dataset, answers: pd.DataFrame) -> np.ndarray:
+    """The codes of the pairs that answers are about (`_codes`); those that count for nothing are logged."""
+    codes = _codes(dataset, answers)
+    if (codes < 0).any():
+        log.info(
+            "%d answers are about unknown pairs, %d about held-out pairs", *((codes == one).sum() for one in (UNKNOWN, HELD_OUT))
+        )
+    return codes
+
+
+def _labelled(dataset: Dataset, codes: np.ndarray, relevant: np.ndarray, source: np.ndarray, unsure: np.ndarray) -> LabelSet:
+    """What the answers make of pairs, whose codes ascend."""
+    n_items = max(dataset.n_items, 1)
     observed = among(codes, dataset.train, n_items)
     label = labels_of(relevant, observed)
     label[source == Source.NONE] = Label.UNJUDGED
@@ -143,8 +165,12 @@ def held_out(dataset: Dataset, codes: np.ndarray) -> np.ndarray:
 
 
 def among(codes: np.ndarray, interactions: Interactions, n_items: int) -> np.ndarray:
-    """Which pair codes (n,) are among the interactions. pandas hashes, which is ten times faster here than numpy's sort."""
-    return pd.Series(codes).isin(interactions.codes(n_items)).to_numpy()
+    """Which pair codes (n,) are among the interactions. pandas hashes, which is ten times faster here than numpy's sort; and
+    the fewer are hashed."""
+    known = interactions.codes(n_items)
+    if len(codes) < len(known):
+        known = known[pd.Series(known).isin(codes).to_numpy(bool)]
+    return pd.Series(codes).isin(known).to_numpy(bool)
 
 
 def to_frame(dataset: Dataset, labels: LabelSet) -> pd.DataFrame:

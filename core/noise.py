@@ -10,7 +10,7 @@ import numpy as np
 
 from core import datasets
 from core.artifacts import Home
-from core.datasets import DatasetInfo, ImportReport, disk
+from core.datasets import DatasetInfo, ImportReport, disk, tables
 from core.datasets.report import about, counted
 from core.errors import SettingsError
 from core.records import Dataset, Interactions, Label
@@ -48,7 +48,7 @@ def make(
     rows = sum(len(part) for part in (clean.train, clean.valid, clean.test, clean.disliked) if part is not None)
     report = ImportReport(rows, rows, (about("injected", "note", source, note, clicks),))
     threshold = datasets.info(home, source).threshold
-    info = disk.save(home, name, "injected", source, disk.tables_of(noisy), settings, threshold, report, replace=replace)
+    info = disk.save(home, name, "injected", source, tables.tables_of(noisy), settings, threshold, report, replace=replace)
     return Injected(info, report, clicks)
 
 
@@ -67,7 +67,7 @@ def inject(dataset: Dataset, settings: InjectSettings) -> Dataset:
         clicks, disliked = _random_clicks(dataset, settings), dataset.disliked
     name = f"{dataset.name}-{settings.kind}"
     made = dataclasses.replace(dataset, name=name, train=_joined(dataset.train, clicks), disliked=disliked)
-    return dataclasses.replace(made, fingerprint=disk.content_of(made))
+    return dataclasses.replace(made, fingerprint=tables.content_of(made))
 
 
 def _dislikes(dataset: Dataset, settings: InjectSettings) -> np.ndarray:

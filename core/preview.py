@@ -102,6 +102,19 @@ class Moved:
         return self.before[~np.isin(self.before, self.after)]
 
 
+@dataclass(frozen=True, eq=False)
+class Turned:
+    """One user's ranking with the edge of one pair and without it. What the user clicked otherwise is in no list."""
+
+    on: bool  # whether the training's graph has the edge: then "after" is without it, else with it
+    place: tuple[int, int]  # of the item, from 1, before and after
+    score: tuple[float, float]
+    before: np.ndarray  # int32 (depth,) best first, or as many as are left
+    after: np.ndarray  # int32 (depth,)
+    ranked: int  # items that compete
+    seconds: float
+
+
 def load(home: Home, run_id: str) -> Base:
     """Everything a preview of this run needs. RunError or NotFoundError, with the reason, for runs that cannot have one."""
     folder = runs.folder(home, run_id)
@@ -109,7 +122,7 @@ def load(home: Home, run_id: str) -> Base:
     settings = TrainSettings.checked(**run.settings) if run.kind == "train" else None
     if settings is None or run.state is not State.DONE:
         raise RunError(f"Run {run.id} is no finished training.", "Choose a training that is done.")
-    if settings.backbone == "mf" or settings.layers == 0:
+    if not propagates(settings):
         raise RunError(
             f"Run {run.id} does not propagate on a graph, so labels reach its lists only through a new training.",
             "Train again with the labels, or preview a training with backbone lightgcn or ngcf.",
@@ -120,6 +133,11 @@ def load(home: Home, run_id: str) -> Base:
         raise RunError(f"Dataset {run.dataset!r} was imported anew since run {run.id} was made.", "Train again.")
     own = pipeline.frozen_labels(home, dataset, settings.labels)
     return base_of(run, dataset, settings, learned, own)
+
+
+def propagates(settings: TrainSettings) -> bool:
+    """Whether a training's vectors depend on a graph at all."""
+    return settings.backbone != "mf" and settings.layers > 0
 
 
 def base_of(run: Run, dataset: Dataset, settings: TrainSettings, learned: Learned, own: LabelSet | None) -> Base:
@@ -174,6 +192,33 @@ def preview(
     deltas = compare.deltas(base.report, report, comparison)
     users = np.concatenate([base.users, touched])
     return Preview(changes, vectors, report, deltas, users, *sides, time.monotonic() - began)
+
+
+def turned(base: Base, user: int, item: int, depth: int = 10) -> Turned:
+    """What the user's list would be if the training's graph had not the edge of this pair, or had it, with weight 1.
+
+    Only the propagation (and a closed form that is blended in) is done again. The table that the training learned stays, and
+    it has seen the click: a retraining without it may move the item further.
+    """
+    began = time.monotonic()
+    n_users, n_items = base.dataset.n_users, base.dataset.n_items
+    own = (base.edges.user == user) & (base.edges.item == item)
+    edges = base.edges.where(~own)
+    if not own.any():
+        ends = (np.append(side, np.int32(place)) for side, place in ((edges.user, user), (edges.item, item)))
+        edges = Edges(*ends, np.append(edges.weight, np.float32(1)))
+    _, scorer = _propagated(base.backbone, base.learned, edges, base.settings, n_users, n_items)
+    train = base.dataset.train
+    others = train.where((train.user == user) & (train.item != item))
+    left = n_items - len(np.unique(others.item))
+    who, sides = np.array([user]), []
+    for one in (base.scorer, scorer):
+        scores = one.scores(who)[0]
+        scores[others.item] = -np.inf
+        top = top_lists(one, who, [others], min(depth, left))[0]
+        sides.append((int((scores > scores[item]).sum()) + 1, float(scores[item]), top))
+    place, score, (before, after) = zip(*sides, strict=True)
+    return Turned(bool(own.any()), place, score, before, after, left, time.monotonic() - began)
 
 
 def moved(found: Preview, n: int) -> Iterator[Moved]:

@@ -121,12 +121,39 @@ def inside(points: np.ndarray, x: Sequence[float], y: Sequence[float]) -> np.nda
     return found
 
 
-def drawn(n: int, limit: int, always: np.ndarray | None = None) -> np.ndarray:
-    """Rows to draw of n, ascending: all of them, or a random sample that takes rare `always` (bool (n,)) rows first."""
+def drawn(n: int, limit: int, strata: np.ndarray | None = None) -> np.ndarray:
+    """Rows to draw of n, ascending: all of them, or a random sample of `limit`.
+
+    With `strata` (codes (n,)) every stratum gets an equal part of the sample; what a small one leaves goes to the others.
+    """
     if n <= limit:
         return np.arange(n)
     lot = stream(0, "drawn").random(n)
-    return np.sort(np.argsort(lot if always is None else lot - always, kind="stable")[:limit])
+    order = np.argsort(lot, kind="stable")
+    if strata is None:
+        return np.sort(order[:limit])
+    _, code, size = np.unique(strata, return_inverse=True, return_counts=True)
+    kept, left = [], limit
+    for place, stratum in enumerate(np.argsort(size, kind="stable")):
+        quota = min(int(size[stratum]), left // (len(size) - place))
+        kept.append(order[code[order] == stratum][:quota])
+        left -= quota
+    return np.sort(np.concatenate(kept))
+
+
+def typical(vectors: Embeddings, pairs: Interactions, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `pairs` nearest to and farthest from their common centre, each int64 (at most n,), the most telling first.
+
+    By the cosine of a pair's two vectors side by side, as they are projected, and their mean: in the space of the training,
+    not on the plane. No row is in both.
+    """
+    user, item = _unit(vectors.user), _unit(vectors.item)
+    to_user, to_item = (
+        side @ (np.bincount(place, minlength=len(side)) @ side) for side, place in ((user, pairs.user), (item, pairs.item))
+    )
+    order = np.argsort(-(to_user[pairs.user] + to_item[pairs.item]), kind="stable")
+    n = min(n, len(order) // 2)
+    return order[:n], order[::-1][:n]
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

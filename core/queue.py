@@ -56,6 +56,7 @@ ORDERS = {
         "Pairs that your next answer would most likely change, by a logistic regression on the visible signals and ratings. "
         "It is fitted anew with every decision; in blind mode it sees no rating.",
     ),
+    "sent": Order("Sent here", "Pairs that were sent here from a map, a threshold or a saved selection, in their order."),
     "flagged": Order("Flagged", "Pairs that somebody wants to have looked at again."),
     "differ": Order("People differ", "Pairs with different answers by people; who is none of them can settle it."),
 }
@@ -113,7 +114,7 @@ def gather(
         item,
         observed,
         doubt=_spread(len(codes), at, np.zeros(0) if found is None else found.doubt),
-        loss=_loss_share(Interactions(user, item), losses, dataset.n_items),
+        loss=dynamics.loss_share(Interactions(user, item), losses, dataset.n_items),
         user_view=_rating(len(codes), *of_judge, rated["user view"]),
         item_view=_rating(len(codes), *of_judge, rated["item view"]),
         confidence=_spread(len(codes), of_judge[1], np.asarray(confidence, float)[of_judge[0]]),
@@ -265,14 +266,6 @@ def _spread(n: int, at: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _rating(n: int, rows: np.ndarray, at: np.ndarray, words: pd.Series) -> np.ndarray:
     return _spread(n, at, words.map(LEVELS).to_numpy(float)[rows])
-
-
-def _loss_share(pairs: Interactions, losses: dict[str, np.ndarray] | None, n_items: int) -> np.ndarray:
-    if losses is None or not len(losses["mean"]):
-        return np.full(len(pairs), np.nan, np.float32)
-    own = dynamics.loss_of(pairs, losses, n_items)
-    share = np.searchsorted(np.sort(losses["mean"]), own) / len(losses["mean"])
-    return np.where(np.isnan(own), np.nan, share).astype(np.float32)
 
 
 def _influence(dataset: Dataset, user: np.ndarray, item: np.ndarray, observed: np.ndarray) -> np.ndarray:

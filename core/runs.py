@@ -103,6 +103,11 @@ class RunFolder:
         return self.path.name
 
     @property
+    def manifest(self) -> Path:
+        """What the run was started from: settings, seed, fingerprints of dataset and labels, versions."""
+        return self.path / "manifest.json"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 
@@ -116,7 +121,7 @@ class RunFolder:
 
     def read(self) -> Run:
         """The run as it stands; a dead process shows as interrupted without anything being written."""
-        manifest = read_json(self.path / "manifest.json")
+        manifest = read_json(self.manifest)
         status = read_json(self.path / "status.json")
         known = {f.name for f in fields(Run)}
         values = {name: value for name, value in (manifest | status).items() if name in known}

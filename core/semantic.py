@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from core import encoders
+from core.artifacts import read_arrays, write_arrays
 from core.encoders import Encoded, Report, unreported
 from core.records import Dataset, Interactions, Relevance
 from core.settings import EncoderSettings
@@ -22,8 +23,27 @@ def item_texts(dataset: Dataset) -> list[str]:
 
 
 def encode_items(dataset: Dataset, settings: EncoderSettings, cache: Path, report: Report = unreported) -> Encoded:
-    """The vectors of all items' texts: float32 (n_items, dim). `report`: see `encoders.encode`."""
-    return encoders.encode(item_texts(dataset), settings, cache, report)
+    """The vectors of all items' texts: float32 (n_items, dim). `report`: see `encoders.encode`.
+
+    They are kept under the dataset, too, for those who only read what is there (`kept_items`).
+    """
+    encoded = encoders.encode(item_texts(dataset), settings, cache, report)
+    write_arrays(kept_path(dataset, cache), vectors=encoded.vectors, name=np.array(encoded.name))
+    return encoded
+
+
+def kept_items(dataset: Dataset, cache: Path) -> tuple[np.ndarray, str] | None:
+    """The vectors that `encode_items` gave last for the dataset, and who encoded; None before the first time. Encodes nothing."""
+    path = kept_path(dataset, cache)
+    if not path.exists():
+        return None
+    stored = read_arrays(path)
+    return stored["vectors"], str(stored["name"])
+
+
+def kept_path(dataset: Dataset, cache: Path) -> Path:
+    """Where the newest vectors of a dataset's items lie once there are some."""
+    return cache / "items" / f"{dataset.fingerprint}.npz"
 
 
 def centred(vectors: np.ndarray) -> np.ndarray:

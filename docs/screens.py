@@ -18,7 +18,7 @@ from core.store import Store
 from tests.browser.browsing import served, settled
 
 DEMO = "demo"
-PAGES = ("home", "explore", "train", "losses", "embeddings", "board", "pair", "review", "preview", "compare", "method")
+PAGES = ("home", "explore", "train", "losses", "embeddings", "board", "pair", "review", "preview", "compare", "method", "files")
 WIDTH, HEIGHT = 1280, 960
 
 

@@ -1,6 +1,6 @@
 """Compare: two trainings side by side on the same test users."""
 
-from app import compared, comparing, filing, loop, widgets
+from app import compared, comparing, loop, navigation, widgets
 
 widgets.title("Compare", "Did it help? The same test users, ranked by two trainings, with the uncertainty of the difference.")
 data = widgets.need_dataset()
@@ -13,5 +13,5 @@ if chosen is None:
 else:
     comparing.show(*chosen)
     compared.show(data, *chosen)
-filing.show(data)
+navigation.link("files", "Take the cleaned dataset away as a file", icon=":material/folder_zip:")
 loop.show_next("compare", data)

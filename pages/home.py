@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import importing, lookup, loop, navigation, results, widgets, words, work
+from app import importing, installation, lookup, loop, navigation, results, widgets, words, work
 from app.palette import KINDS
 from core import browse
 from core.records import Label
@@ -14,6 +14,7 @@ widgets.title(
 
 if data is None:
     importing.first_steps()
+    installation.show()
     st.stop()
 
 labels = lookup.labels(data)
@@ -61,3 +62,4 @@ if unfinished:
 
 with st.expander("Add another dataset", icon=":material/add:", key="add_dataset"):
     importing.add_dataset()
+installation.show()

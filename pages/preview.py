@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import filing, loop, navigation, previewing, results, widgets
+from app import loop, navigation, previewing, results, widgets
 
 widgets.title("Preview", "What would these labels do? A finished training's vectors on the graph that the labels make, at once.")
 data = widgets.need_dataset()
@@ -22,5 +22,5 @@ elif base:
         previewing.details(found)
     previewing.lists(base, found)
     previewing.go_on(data, base, chosen, every, found)
-filing.show(data)
+navigation.link("files", "Take the cleaned dataset away as a file", icon=":material/folder_zip:")
 loop.show_next("preview", data)

@@ -29,6 +29,7 @@ with view:
         work.panel(run)
         training.curves(run)
         training.result(run)
+        training.made_from(run)
 
 if runs:
     widgets.section("All trainings of this dataset")

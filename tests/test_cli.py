@@ -77,7 +77,10 @@ def test_decisions_go_out_and_come_back_unchanged(call: Call, home: Home, tmp_pa
     path = tmp_path / "decisions.csv"
     assert call("labels", "export", path)["decisions"] == 3
     assert "'=1+1" in path.read_text()
-    assert call("labels", "import", path) == {"dataset": "demo", "dry_run": False, "new": 0, "same": 3, "conflicting": 0}
+    assert call("labels", "import", path) == {
+        **{"dataset": "demo", "kind": "decisions", "dry_run": False},
+        **{"new": 0, "same": 3, "conflicting": 0, "problems": []},
+    }
     other = Home.at(tmp_path / "other")
     datasets.import_demo(other, DemoSettings(users=80, items=200, interactions=1200))
     assert call("labels", "import", path, "--dry-run", "--home", other.path)["new"] == 3

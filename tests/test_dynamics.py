@@ -24,8 +24,9 @@ def losses_and_groups() -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
 @settings(max_examples=80, deadline=None)
 def test_every_view_counts_every_interaction_once(data: tuple[np.ndarray, np.ndarray], threshold: float) -> None:
     loss, group = data
-    counted = dynamics.histogram(loss, group, bins=7)
-    assert sum(counts.sum() for counts in counted.counts.values()) == len(loss)
+    for log in (False, True):
+        counted = dynamics.histogram(loss, group, bins=7, log=log)
+        assert sum(counts.sum() for counts in counted.counts.values()) == len(loss)
     for code, (x, part) in dynamics.ecdf(loss, group).items():
         mine = loss[group == code]
         assert part[-1] == 1
@@ -123,8 +124,11 @@ def test_composition_by_hand() -> None:
     rows = dynamics.composition(group, np.array([True, False, False, True, False])).set_index("group")
     assert rows["n"].to_dict() == {CLEAN: 1, HARD: 0, NOISY: 1}
     assert rows.loc[NOISY, ["share", "of all", "lift"]].tolist() == pytest.approx([0.5, 0.2, 2.5])
-    assert rows.loc[HARD, "lift"] == 0
-    assert dynamics.composition(group, np.zeros(5, bool))["share"].tolist() == [0, 0, 0]
+    assert rows.loc[HARD, ["lift", "low"]].tolist() == [0, 0]
+    assert rows.loc[NOISY, ["low", "high"]].tolist() == pytest.approx([0.0945 / 0.2, 0.9055 / 0.2], rel=1e-3)  # Wilson, 1 of 2
+    nothing = dynamics.composition(group, np.zeros(5, bool))
+    assert nothing["share"].tolist() == [0, 0, 0]
+    assert nothing["low"].isna().all()
 
 
 def test_what_a_score_throws_away() -> None:
@@ -135,13 +139,35 @@ def test_what_a_score_throws_away() -> None:
     assert (bad["hard"], bad["noisy"], bad["dropped"]) == (2, 0, 2)
 
 
+@pytest.mark.parametrize("log", [False, True])
 @given(losses_and_groups())
 @settings(max_examples=50, deadline=None)
-def test_a_density_is_at_most_one_in_all(data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_density_is_at_most_one_in_all(log: bool, data: tuple[np.ndarray, np.ndarray]) -> None:
     """At the ends of the range a kernel may reach over."""
-    for x, height in dynamics.density(*data).values():
+    for x, height in dynamics.density(*data, log=log).values():
         assert (height >= 0).all()
-        assert 0.4 <= height.sum() * (x[1] - x[0]) <= 1.001
+        width = np.log10(x[1] / x[0]) if log else x[1] - x[0]
+        assert 0.4 <= height.sum() * width <= 1.001
+
+
+def test_a_logarithmic_histogram_by_hand() -> None:
+    loss = np.array([0.0, 0.01, 0.05, 0.5, 1.0])
+    counted = dynamics.histogram(loss, np.zeros(5, np.int8), bins=2, log=True)
+    assert counted.edges == pytest.approx([0.01, 0.1, 1])
+    assert counted.counts[CLEAN].tolist() == [3, 2]
+
+
+def test_changes_by_hand() -> None:
+    group = np.array([CLEAN, NOISY, HARD, NOISY, NOISY], np.int8)
+    assert dynamics.changes(group, np.array([True, True, True, False, False])) == (2, 2)
+
+
+def test_the_epoch_that_tells_best() -> None:
+    group = np.array([HARD, HARD, NOISY, NOISY, CLEAN], np.int8)
+    trajectory = np.array([[1, 1, 4], [2, 2, 3], [1, 3, 2], [2, 4, 1], [9, 9, 9]])
+    epoch, auc = dynamics.best_told(trajectory, group, NOISY, HARD)
+    assert (epoch, auc.tolist()) == (2, [0.5, 1, 0])
+    assert dynamics.best_told(trajectory, np.zeros(5, np.int8), NOISY, HARD) is None
 
 
 def test_the_loss_of_a_finished_model_orders_pairs_as_their_scores() -> None:
@@ -151,3 +177,21 @@ def test_the_loss_of_a_finished_model_orders_pairs_as_their_scores() -> None:
     assert np.all(np.diff(loss) > 0)
     expected = np.logaddexp(0, vectors.item[:, 0] - 3.0).mean()  # each of the three items is a negative equally often
     assert loss[0] == pytest.approx(expected, rel=0.15)
+
+
+@given(st.integers(0, 1000), st.integers(1, 60), st.integers(1, 9))
+def test_every_click_is_counted_in_its_cell_of_the_map(seed: int, n: int, bins: int) -> None:
+    draw = np.random.default_rng(seed)
+    course = draw.random((n, 5)).astype(np.float32)
+    points = dynamics.learnt({"mean": course.mean(axis=1), "variance": course.var(axis=1)})
+    np.testing.assert_allclose(points, [(row.std(), np.exp(-row.mean())) for row in course], rtol=1e-4)
+    found = dynamics.grid(points, bins)
+    assert found.counts.shape == (bins, bins)
+    for row in range(bins):
+        for column in range(bins):
+            last = (column == bins - 1, row == bins - 1)
+            inside = np.ones(n, bool)
+            for axis, edges, place, closed in ((0, found.x, column, last[0]), (1, found.y, row, last[1])):
+                value = points[:, axis].astype(float)
+                inside &= (value >= edges[place]) & ((value <= edges[place + 1]) if closed else (value < edges[place + 1]))
+            assert found.counts[row, column] == inside.sum()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from core.errors import BadAnswer, Busy, Fatal, JudgeError, Refused, Transient
 from core.judges.base import Cost, CutOff, Unreachable
-from core.judges.engine import HOSTED_CEILING, HOSTED_START, LOCAL_CEILING, Engine, Lane, Policy, Trial, lane_of
+from core.judges.engine import Engine, Trial
+from core.judges.lanes import HOSTED_CEILING, HOSTED_START, LOCAL_CEILING, Lane, Policy, lane_of
 from tests.virtual_time import run
 
 POLICY = Policy()

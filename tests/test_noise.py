@@ -13,7 +13,7 @@ from movielens_folder import write_movielens
 from core import datasets, noise
 from core.__main__ import run
 from core.artifacts import Home
-from core.datasets import disk
+from core.datasets import disk, tables
 from core.errors import DatasetError, NotFoundError, SettingsError
 from core.records import Dataset, Interactions, Label
 from core.settings import DemoSettings, ImportSettings, InjectSettings
@@ -53,7 +53,7 @@ def shop(seed: int, *, rated: bool = True, told: bool = True) -> Dataset:
         disliked=part(4, low=1, high=3) if rated else None,
         missed=Interactions(missed.user, missed.item) if told else None,
     )
-    return dataclasses.replace(made, fingerprint=disk.content_of(made))
+    return dataclasses.replace(made, fingerprint=tables.content_of(made))
 
 
 def rows(part: Interactions | None) -> list[tuple[float, ...]]:
@@ -104,7 +104,7 @@ def test_what_holds_for_every_injection(seed: int, kind: str, share: float, rate
         assert not added & codes(before, "disliked")
         assert len(clicks) / len(after.train) == pytest.approx(share, abs=0.5 / len(after.train) + 1e-9)
     assert (after.fingerprint == before.fingerprint) == (len(clicks) == 0)
-    assert after.fingerprint == disk.content_of(after)
+    assert after.fingerprint == tables.content_of(after)
 
 
 @settings(max_examples=30, deadline=None)
@@ -129,7 +129,7 @@ def test_other_seeds_choose_other_pairs() -> None:
 def test_on_disk_it_is_the_same_dataset(tmp_path: Path, seed: int, kind: str, told: bool) -> None:
     home, source = Home.at(tmp_path), shop(seed, told=told)
     made, report = ImportSettings(threshold=4), datasets.ImportReport(0, 0, ())
-    disk.save(home, "shop", "table", "x.csv", disk.tables_of(source), made, 4, report, replace=True)
+    disk.save(home, "shop", "table", "x.csv", tables.tables_of(source), made, 4, report, replace=True)
     told_settings = InjectSettings(kind=kind, seed=seed)
     expected = noise.inject(datasets.load(home, "shop"), told_settings)
     result = noise.make(home, "shop", told_settings, replace=True)

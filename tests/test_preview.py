@@ -165,6 +165,57 @@ def test_lists_and_figures_are_those_of_an_ordinary_evaluation(plain: Base) -> N
     assert all(len(one.came) == len(one.went) for one in shown)
 
 
+@given(st.integers(0, 39), st.integers(0, 29))
+@settings(max_examples=40, deadline=None)
+def test_a_turned_edge_equals_a_dense_propagation(plain: Base, user: int, item: int) -> None:
+    """A click that a person calls noisy is off the graph, an unseen item that they call missed is on it."""
+    train = plain.dataset.train
+    clicked = set(train.item[train.user == user].tolist())
+    found = preview.turned(plain, user, item, 5)
+    assert found.on == (item in clicked)
+    labels = labels_for(plain.dataset, {(user, item): (not found.on, Source.HUMAN)})
+    own = dense(plain, labels_for(plain.dataset, {}), 0.0, "people")[0]
+    other = dense(plain, labels, 0.0, "people")[0]
+    open_to = [one for one in range(30) if one == item or one not in clicked]
+    assert found.ranked == len(open_to)
+    for vectors, place, score, top in zip((own, other), found.place, found.score, (found.before, found.after), strict=True):
+        scores = vectors.item @ vectors.user[user]
+        assert score == pytest.approx(scores[item], abs=1e-5)
+        better = sum(scores[one] > scores[item] + 1e-5 for one in open_to)
+        level = sum(abs(scores[one] - scores[item]) <= 1e-5 for one in open_to)
+        assert better < place <= better + level
+        assert set(top.tolist()) <= set(open_to)
+        assert len(set(top.tolist())) == len(top) == min(5, len(open_to))
+        np.testing.assert_allclose(scores[top], sorted(scores[open_to], reverse=True)[:5], atol=1e-5)
+
+
+def test_an_edge_that_the_labels_took_off_is_turned_on_again(planted) -> None:  # noqa: ANN001
+    data = dataset_of(planted)
+    pair = int(data.train.user[0]), int(data.train.item[0])
+    _, base = trained(planted, labels_for(data, {pair: (False, Source.HUMAN)}))
+    found = preview.turned(base, *pair)
+    assert not found.on
+    again = preview.preview(base, labels_for(data, {}), comparison=QUICK).vectors
+    assert found.score[1] == pytest.approx(float(again.score(*(np.array([place]) for place in pair))[0]), abs=1e-5)
+    assert found.score[1] > found.score[0]
+
+
+def test_a_turned_edge_reaches_the_closed_form_of_a_blend(planted) -> None:  # noqa: ANN001
+    _, base = trained(planted, blend="ease")
+    user, item = int(base.dataset.train.user[0]), int(base.dataset.train.item[0])
+    vectors, weight = dense(base, labels_for(base.dataset, {(user, item): (False, Source.HUMAN)}), 0.0, "people")
+    inverse = np.linalg.inv(weight.T @ weight + 5 * weight.sum() / len(weight) * np.eye(30))
+    closed = -inverse / np.diag(inverse)
+    np.fill_diagonal(closed, 0)
+    parts = vectors.item @ vectors.user[user], weight[user] @ closed
+    first, second = ((part - part.mean()) / part.std() for part in parts)
+    expected = first + base.settings.blend_weight * second
+    found = preview.turned(base, user, item)
+    assert found.score[1] == pytest.approx(expected[item], abs=1e-3)
+    others = np.flatnonzero(weight[user])
+    assert found.place[1] == 1 + sum(expected[one] > expected[item] for one in range(30) if one not in others)
+
+
 def test_who_did_what_to_the_edges(planted) -> None:  # noqa: ANN001
     data = dataset_of(planted)
     _, base = trained(planted, labels_for(data, {(1, 1): (False, Source.LLM)}))

@@ -122,14 +122,34 @@ class TestProject:
         assert projection.project(first, None, ProjectSettings(), lambda phase, done, total: False) is None
 
 
-def test_the_drawn_rows_are_a_sample_that_keeps_the_rare() -> None:
-    rare = np.zeros(1000, bool)
-    rare[::100] = True
-    found = projection.drawn(1000, 50, rare)
-    assert len(found) == len(np.unique(found)) == 50
-    assert rare[found].sum() == 10
+def test_the_drawn_rows_are_a_sample_of_every_stratum() -> None:
+    code = np.repeat([0, 1, 2], [800, 190, 10])
+    found = projection.drawn(1000, 100, code)
+    assert len(found) == len(np.unique(found)) == 100
+    assert np.bincount(code[found]).tolist() == [45, 45, 10]
+    assert np.array_equal(found, np.sort(found))
     assert np.array_equal(projection.drawn(30, 50), np.arange(30))
-    assert np.array_equal(found, projection.drawn(1000, 50, rare))
+    assert np.array_equal(found, projection.drawn(1000, 100, code))
+    common = projection.drawn(1000, 100)
+    assert len(common) == 100
+    assert np.bincount(code[common])[0] > 60  # as it is, without strata
+
+
+def test_typical_pairs_lie_at_the_centre_and_outlying_ones_away_from_it() -> None:
+    random = np.random.default_rng(0)
+    user, item = random.normal([3, 0, 0], 0.3, (40, 3)), random.normal([0, 3, 0], 0.3, (30, 3))
+    user[7], item[5] = [-3, 0, 0], [0, -3, 0]
+    vectors = Embeddings(user.astype(np.float32), item.astype(np.float32))
+    pairs = Interactions(*(places.ravel().astype(np.int32) for places in np.meshgrid(np.arange(40), np.arange(30))))
+    near, far = projection.typical(vectors, pairs, 10)
+    assert not set(near) & set(far)
+    rows = projection.rows(vectors, "pairs", pairs)
+    likeness = rows @ rows.mean(axis=0)
+    assert set(near) == set(np.argsort(-likeness)[:10])
+    assert set(far) == set(np.argsort(likeness)[:10])
+    assert (pairs.user[far[0]], pairs.item[far[0]]) == (7, 5)
+    few = projection.typical(vectors, pairs.where(slice(5)), 10)
+    assert [len(part) for part in few] == [2, 2]
 
 
 TRAIN = {"epochs": 4, "min_epochs": 2, "eval_every": 2, "dim": 8, "layers": 1, "batch_size": 512, "device": "cpu"}

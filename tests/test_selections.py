@@ -109,6 +109,8 @@ def test_the_command_line(home: Home, tmp_path: Path, capsys: pytest.CaptureFixt
     path = tmp_path / "pairs.csv"
     assert told("export", "left", str(path))["n"] == 2
     with path.open(encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file)) == [["user_id", "item_id"], ["'=u", "i1"], ["u", "i2"]]
+        header, *rows = csv.reader(file)
+    assert header == ["user_id", "item_id", "name", "note", "annotator"]
+    assert rows == [["'=u", "i1", "left", "", "ann"], ["u", "i2", "left", "", "ann"]]
     assert told("delete", "left", "--annotator", "bob")["deleted"] == "left"
     assert run(["selections", "show", "left"]) == 1

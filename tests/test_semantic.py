@@ -68,3 +68,14 @@ def test_text_tells_a_stray_click_from_a_taste(home: Home) -> None:
     found = semantic.text_relevance(encoded.vectors, shop.train, shop.train.user, shop.train.item)
     stray = (shop.train.user == 0) & (shop.train.item == 10)
     assert found[stray].max() < found[~stray].min()
+
+
+def test_what_was_encoded_last_is_found_without_encoding(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = catalogue()
+    assert semantic.kept_items(shop, home.cache) is None
+    encoded = semantic.encode_items(shop, EncoderSettings(encoder="tfidf"), home.cache)
+    monkeypatch.setattr(semantic.encoders, "encode", None)
+    vectors, name = semantic.kept_items(shop, home.cache)
+    np.testing.assert_array_equal(vectors, encoded.vectors)
+    assert name == encoded.name
+    assert semantic.kept_items(dataclasses.replace(shop, fingerprint="another"), home.cache) is None

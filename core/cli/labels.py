@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from core import datasets, exchange, labels, pipeline
+from core import datasets, exchange, incoming, labels, pipeline
 from core.artifacts import atomic, login_name
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
-from core.errors import DatasetError, SettingsError
+from core.datasets.report import told
+from core.errors import SettingsError
 from core.store import Store
 
 app = typer.Typer(help="What pairs are, by judges and by people.", no_args_is_help=True, rich_markup_mode=None)
@@ -144,27 +145,40 @@ def labels_export(
     output.answer({"dataset": name, "path": path, what: n}, text=f"Wrote {n} {what} to {path}.")
 
 
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
+
+
 @command(app, "import")
 def labels_import(
     output: Output,
     path: Annotated[Path, typer.Argument(help="A CSV file that `labels export` wrote, or one with user_id, item_id, relevant.")],
     dataset: DatasetOption = None,
     annotator: AnnotatorOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    what: Annotated[str | None, typer.Option(help="decisions or labels; by its columns when left out.")] = None,
+    dry_run: DryRunOption = False,
 ) -> None:
-    """Append the decisions of a file; those that are already there are left alone, nothing is overwritten.
+    """Append the decisions of a file; those that are already there are left alone, nothing is overwritten. Of a file with
+    labels those of people come in, as decisions of the annotator.
 
     Example: python -m core labels import decisions.csv --dataset demo --dry-run
     """
-    name = dataset_name(output.home, dataset)
-    store = Store.open(output.home)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}.", "Give a CSV file in UTF-8.") from error
-    change = exchange.read(store, datasets.load(output.home, name), text, annotator=annotator or login_name())
-    if not dry_run:
-        store.add(name, change.new, change.known)
-    counts = {"new": len(change.new), "same": change.same, "conflicting": len(change.conflicting)}
-    told = ", ".join(f"{n} {kind}" for kind, n in counts.items())
-    output.answer({"dataset": name, "dry_run": dry_run, **counts}, text=f"{'Would add' if dry_run else 'Added'}: {told}.")
+    kind = what or next((kind for kind in incoming.kinds_of(path) if kind in (incoming.DECISIONS, incoming.LABELS)), "decisions")
+    read_in(output, path, dataset, annotator, dry_run, kind)
+
+
+def read_in(
+    output: Output, path: Path, dataset: str | None, annotator: str | None, dry_run: bool, kind: str, name: str = ""
+) -> None:
+    """Read a file in, or say what that would do, and tell it."""
+    who, data = annotator or login_name(), datasets.load(output.home, dataset_name(output.home, dataset))
+    found = incoming.examine(output.home, Store.open(output.home), data, path, kind=kind, annotator=who, name=name)
+    if found.new and not dry_run:
+        found.take()
+    for sentence in map(told, found.problems):
+        output.note(sentence)
+    counts = {name: getattr(found, name) for name in ("new", "same", "conflicting")}
+    problems = [asdict(problem) for problem in found.problems]
+    output.answer(
+        {"dataset": data.name, "kind": kind, "dry_run": dry_run, **counts, "problems": problems},
+        text=f"{'Would add' if dry_run else 'Added'}: {found.sentence()}.",
+    )

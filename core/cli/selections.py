@@ -7,8 +7,9 @@ import typer
 
 from core.artifacts import atomic, login_name
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
-from core.cli.labels import PEOPLE_READ, AnnotatorOption
-from core.exchange import safe_cells
+from core.cli.labels import PEOPLE_READ, AnnotatorOption, DryRunOption, read_in
+from core.exchange import selections_csv
+from core.incoming import SELECTIONS
 from core.store import Store
 
 app = typer.Typer(help="Named sets of pairs that people have kept.", no_args_is_help=True, rich_markup_mode=None)
@@ -52,12 +53,26 @@ def selections_export(
     Example: python -m core selections export "left cluster" pairs.csv --dataset demo
     """
     name = dataset_name(output.home, dataset)
-    rows = Store.open(output.home).selection(name, selection)
+    text, n = selections_csv(Store.open(output.home), name, [selection])
     with atomic(path) as temporary:
-        safe_cells(rows).to_csv(temporary, index=False)
-    output.answer(
-        {"dataset": name, "selection": selection, "path": path, "n": len(rows)}, text=f"Wrote {len(rows)} pairs to {path}."
-    )
+        temporary.write_text(text, encoding="utf-8", newline="")
+    output.answer({"dataset": name, "selection": selection, "path": path, "n": n}, text=f"Wrote {n} pairs to {path}.")
+
+
+@command(app, "import")
+def selections_import(
+    output: Output,
+    path: Annotated[Path, typer.Argument(help="CSV file with user_id and item_id, and perhaps name, note and annotator.")],
+    dataset: DatasetOption = None,
+    annotator: AnnotatorOption = None,
+    name: Annotated[str, typer.Option(help="Name of the selection when the file has none; the file's when left out.")] = "",
+    dry_run: DryRunOption = False,
+) -> None:
+    """Keep the selections of a file; one whose name is taken by other pairs is left out, and nothing is kept twice.
+
+    Example: python -m core selections import pairs.csv --dataset demo --name "left cluster" --dry-run
+    """
+    read_in(output, path, dataset, annotator, dry_run, SELECTIONS, name)
 
 
 @command(app, "delete")

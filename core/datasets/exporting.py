@@ -16,7 +16,8 @@ import pandas as pd
 from core import graph, splits
 from core import labels as label_rules
 from core.artifacts import Home, write_json
-from core.datasets.disk import load, tables_of, whole
+from core.datasets.disk import load, whole
+from core.datasets.tables import tables_of
 from core.errors import DatasetError
 from core.records import Dataset, Decision, Edges, Label, LabelSet, Source
 from core.settings import ExportSettings

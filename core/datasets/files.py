@@ -76,6 +76,22 @@ def read_table(
     return _parsed(path.name, text, names or header[0], delimiter or header[1], quoted, bool(header), problems)
 
 
+def read_text(path: Path) -> str:
+    """A file's text exactly as it stands. DatasetError for what is no text in UTF-8 (or UTF-16 by its mark), also for none."""
+    data = _checked(_bytes(path), path)
+    encoding, sure = _encoding(data)
+    try:
+        text = data.decode(encoding) if sure else ""
+    except UnicodeDecodeError:  # UTF-16 that breaks off
+        sure = False
+    if not sure:
+        hint = "Save it as CSV (UTF-8), or as text in UTF-8, and read that in."
+        raise DatasetError(f"{path.name} is not in UTF-8, so ids and names could be misread.", hint)
+    if not text.strip():
+        raise DatasetError(f"{path.name} is empty.", "Choose the file that was meant; this one may have been cut off.")
+    return text
+
+
 def _bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()

@@ -41,10 +41,11 @@ class ImportReport:
 
     def sentences(self) -> list[str]:
         """The report for people: first what was kept, then every problem with where it is."""
-        return [f"{self.rows_kept:,} of {self.rows_read:,} rows kept.", *(_told(problem) for problem in self.problems)]
+        return [f"{self.rows_kept:,} of {self.rows_read:,} rows kept.", *(told(problem) for problem in self.problems)]
 
 
-def _told(problem: Problem) -> str:
+def told(problem: Problem) -> str:
+    """A problem for people: the sentence, its lines and an example."""
     parts = []
     if problem.lines:
         word = "row" if problem.file.endswith(".parquet") else "line"

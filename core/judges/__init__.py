@@ -6,7 +6,7 @@ from pathlib import Path
 from core.errors import JudgeError
 from core.judges.base import Health, Judge, Reply, Request
 from core.judges.builtin import BuiltinJudge
-from core.judges.engine import Policy
+from core.judges.lanes import Policy
 from core.judges.ollama import OllamaJudge
 from core.judges.openai import OpenAIJudge
 from core.judges.replay import ReplayJudge

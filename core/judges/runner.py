@@ -17,7 +17,8 @@ import numpy as np
 
 from core.errors import Fatal
 from core.judges.base import Cost, Judge, Rater, Request
-from core.judges.engine import Engine, Lane, Meter, Policy, Task, Trial
+from core.judges.engine import Engine, Task, Trial
+from core.judges.lanes import Lane, Meter, Policy
 from core.judges.questions import Questions, Stopped, profile_keys, wanted, write
 from core.records import VIEWS, Candidates, Dataset, Judgment
 from core.settings import JudgeSettings

@@ -167,6 +167,15 @@ class JudgmentLog(Database):
         with self.reading() as connection:
             return connection.scalar(select(func.max(self._table("judgment").c.id))) or 0
 
+    def asked(self, dataset: str) -> tuple[int, int, float]:
+        """What tells whether `judgments` and who has none may have changed; decisions of people do not move it."""
+        want, table = self._table("want"), self._table("judgment")
+        with self.reading() as connection:
+            newest = connection.scalar(select(func.max(table.c.id))) or 0
+            asked = select(func.count(), func.coalesce(func.sum(want.c.at), 0.0)).where(want.c.dataset == dataset)
+            n, moments = connection.execute(asked).one()
+            return newest, n, moments
+
     def unanswered(self, dataset: str, user_id: str | None = None, item_id: str | None = None) -> pd.DataFrame:
         """What was asked and has no answer: user_id, item_id, view, judge, model, key, asked_at, and the last failure's kind,
         detail, attempt and failed_at (missing where nothing was tried yet). Pairs that the judge answered under another key

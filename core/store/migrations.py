@@ -307,6 +307,25 @@ def m008_selections(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
+def m009_saved_views(connection: Connection) -> None:
+    """Named filters, as a log: the newest row of a name counts, and one without a page says that it was deleted."""
+    metadata = MetaData()
+    Table(
+        "saved_view",
+        metadata,
+        Column("id", ROW_ID, primary_key=True),
+        Column("dataset", Text, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("page", String(20)),
+        Column("filter", Text),
+        Column("annotator", Text, nullable=False),
+        Column("at", Float, nullable=False),
+        Index("saved_view_name", "dataset", "name"),
+        sqlite_autoincrement=True,
+    )
+    metadata.create_all(connection)
+
+
 def m010_counterfactuals(connection: Connection) -> None:
     """Answers about a pair with one thing changed, beside what was answered before. They never count as judgments."""
     metadata = MetaData()
@@ -355,6 +374,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     m005_audits,
     m006_rubrics,
     m008_selections,
+    m009_saved_views,
     m010_counterfactuals,
 ]
 

@@ -186,3 +186,28 @@ def test_blind_by_key_and_the_sheet_of_keys(address: str, filled: Home, page: Pa
     assert [row.saw_judge for row in decisions(filled)] == [True, False]  # the first one was shown before
     page.keyboard.press("ArrowLeft")
     expect(page.locator(".review .view")).to_have_count(2)
+
+
+def test_skipped_pairs_stay_at_the_end_through_reloads(address: str, filled: Home, page: Page) -> None:
+    opened_review(page, address)
+    first, second, third = queue(page, 3)
+    page.keyboard.press("s")
+    page.keyboard.press("s")
+    for _ in range(2):  # the first may come before the server has heard of them, the second comes after
+        page.reload()
+        opened_review(page, address)
+        all_saved(page)
+        expect(page.locator(".review .open")).to_have_attribute("href", third)
+        expect(page.locator(".review .place")).to_have_text("1 of 50")
+    assert queue(page, 50)[-2:] == [first, second]
+    page.keyboard.press("1")
+    all_saved(page)
+    assert pairs(decisions(filled))[0] in third
+    page.get_by_role("combobox", name="Pairs in this session").click()  # which begins another session
+    page.get_by_role("option", name="100", exact=True).click()
+    settled(page)
+    expect(page.locator(".review .place")).to_have_text("3 of 89")  # what was skipped stands before it again
+    page.reload()
+    opened_review(page, address)
+    all_saved(page)
+    expect(page.locator(".review .place")).to_have_text("3 of 50")

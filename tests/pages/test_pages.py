@@ -28,7 +28,9 @@ PAGES = {
     "method": "Method",
     "board": "Judge",
     "review": "Review",
+    "preview": "Preview",
     "compare": "Compare",
+    "files": "Files",
 }
 
 
@@ -215,3 +217,22 @@ def test_a_cell_of_the_matrix_lists_its_pairs(ready: Home, open_page: Open) -> N
     page = open_page("board")
     page.selectbox(key="views").set_value("user High, item High").run()
     assert f"{wanted} of {len(views)} pairs" in said(page)
+
+
+def test_a_training_says_what_it_was_made_from(ready: Home, open_page: Open) -> None:
+    [refined] = [run for run in runs.listing(ready, NAME, "train") if run.settings["labels"]]
+    page = open_page("train", dataset=NAME, show=refined.id)
+    table = next(frame.value for frame in page.dataframe if "which" in frame.value).set_index("what")["which"]
+    assert table["labels"] == f"v1 {refined.label_fingerprint}"
+    assert table["setting seed"] == str(refined.settings["seed"])
+    assert table["version of torch"] == refined.versions["torch"]
+
+
+def test_the_installation_is_looked_at_from_home(ready: Home, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = open_page("home")
+    assert not [frame for frame in page.dataframe if "found" in frame.value]
+    sound(page.button(key="installation_check").click().run())
+    found = next(frame.value for frame in page.dataframe if "found" in frame.value).set_index("what")
+    assert str(ready.path) in found.loc["home", "found"]
+    assert found.loc["Ollama", "state"] == "–"
+    assert found.loc["database", "state"] == "✓"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import datasets, exchange, jobs, runs
+from core import datasets, jobs, runs
 from core import preview as previews
 from core.artifacts import Home
 from core.records import Dataset, Source
@@ -93,25 +93,6 @@ def test_without_labels_the_page_says_how_to_get_some(ready: Home, open_page: Op
     datasets.import_demo(ready, DemoSettings(users=60, items=50, interactions=1000), "bare")
     run_id = jobs.work(ready, jobs.create(ready, "train", "bare", TRAIN).id).id
     assert "No labels yet" in said(open_page("preview", dataset="bare", run=run_id))
-
-
-def test_decisions_are_read_in_after_their_difference_was_shown(ready: Home, data: Dataset, open_page: Open) -> None:
-    store = Store.open(ready)
-    lines = [f"{data.user_ids[data.train.user[row]]},{data.item_ids[data.train.item[row]]},no" for row in range(3)]
-    text = "user_id,item_id,relevant\n" + "\n".join(lines) + "\n"
-    page = open_page("preview", run=plain_run(ready))
-    upload = page.file_uploader(key="decisions_file")
-    sound(upload.set_value(("decisions.csv", text.encode(), "text/csv")).run())
-    assert "3 new, 0 there already, 0 against a standing answer" in said(page)
-    assert store.decisions(NAME) == []
-    sound(page.button(key="import_decisions").click().run())
-    assert len(store.decisions(NAME)) == 3
-    assert "0 new, 3 there already" in said(page)
-    sound(page.file_uploader(key="decisions_file").set_value(("bad.csv", b"user_id\n\xff\xfe", "text/csv")).run())
-    assert "no CSV in UTF-8" in page.error[0].value
-    store.undo(NAME)
-    assert len(store.standing(NAME)) == 0
-    assert exchange.file_of(store, data, "decisions")[1] == 6
 
 
 def test_compare_goes_beneath_the_means(ready: Home, open_page: Open) -> None:

@@ -1,13 +1,18 @@
 """Losses and Embeddings: outlines count all rows, and what is selected can be saved, labelled as one, and taken back."""
 
+import base64
+import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import datasets, runs
-from core.artifacts import Home
+from app import queues, state
+from core import datasets, dynamics, mixture, pipeline, projection, runs
+from core.artifacts import Home, write_arrays
+from core.records import Interactions
 from core.store import Store
 from tests.pages.helpers import NAME, carry_out, said, sound
 
@@ -19,6 +24,12 @@ def outlined(app: AppTest, key: str, drawing: str, x: tuple[float, float], y: tu
     corners = ([x[0], x[1], x[1], x[0]], [y[0], y[0], y[1], y[1]])
     app.session_state[f"{key}_outlines"] = (drawing, [corners])
     return sound(app.run())
+
+
+def selected_points(trace: dict[str, Any]) -> int:
+    """How many points of a trace stand out; plotly sends arrays as base64."""
+    sent = trace.get("selectedpoints")
+    return len(np.frombuffer(base64.b64decode(sent["bdata"]), sent["dtype"])) if sent else 0
 
 
 @pytest.fixture
@@ -58,10 +69,12 @@ class TestDataMap:
 
 
 class TestLosses:
-    @pytest.mark.parametrize("loss", ["early", "last", "epoch", "model"])
-    @pytest.mark.parametrize("shape", ["density", "counts"])
-    def test_every_loss_in_every_shape(self, ready: Home, open_page: Open, loss: str, shape: str) -> None:
+    @pytest.mark.parametrize("loss", ["early", "variance", "epoch", "model"])
+    @pytest.mark.parametrize(("shape", "log"), [("density", False), ("counts", True), ("density", True), ("cumulative", True)])
+    def test_every_loss_in_every_shape(self, ready: Home, open_page: Open, loss: str, shape: str, log: bool) -> None:
         page = open_page("losses")
+        page.toggle(key="log_loss").set_value(log)
+        page.toggle(key="mixture").set_value(True)
         page.selectbox(key="loss").set_value(loss)
         sound(page.segmented_control(key="shape").set_value(shape).run())
         unobserved = "have no click" in said(page)
@@ -98,6 +111,49 @@ class TestLosses:
         sound(page.button(key="losses_delete").click().run())
         assert not len(Store.open(ready).selections(NAME))
 
+    def test_the_line_is_put_where_two_components_cross(self, ready: Home, trained: runs.Run, open_page: Open) -> None:
+        losses, random = runs.folder(ready, trained.id).losses(), np.random.default_rng(0)
+        high = random.random(len(losses["mean"])) < 0.2
+        loss = np.exp(random.normal(np.where(high, 0.5, -2), 0.3)).astype(np.float32)
+        write_arrays(ready.path / "runs" / trained.id / "losses.npz", **(losses | {"mean": loss}))
+        found = mixture.fit(loss)
+        page = open_page("losses")
+        assert not any(button.key == "snap" for button in page.button)
+        sound(page.toggle(key="mixture").set_value(True).run())
+        assert f"they cross at {found.crossing:.3g}" in said(page)
+        sound(page.button(key="snap").click().run())
+        share = page.slider(key="drop").value
+        assert share == pytest.approx(100 * (loss > found.crossing).mean(), abs=0.06)
+        [flagged] = (tile.value for tile in page.metric if tile.label == "Flagged")
+        assert int(flagged.replace(",", "")) == (loss.astype(float) > np.quantile(loss, 1 - share / 100)).sum()
+
+    def test_labels_that_the_line_would_change(self, ready: Home, trained: runs.Run, open_page: Open) -> None:
+        losses, data = runs.folder(ready, trained.id).losses(), datasets.load(ready, NAME)
+        above = losses["mean"].astype(float) > np.quantile(losses["mean"], 0.85)
+        asked = [0, 1, *np.flatnonzero(~above)[:3].tolist()]
+        known = Store.open(ready)
+        pairs = [(data.user_ids[losses["user"][at]], data.item_ids[losses["item"][at]]) for at in asked]
+        known.decide(NAME, pairs, "no", annotator="ann")
+        now = pipeline.current_labels(ready, data)
+        code = dynamics.codes_of(Interactions(losses["user"], losses["item"]), now.user, now.item, now.label, data.n_items)
+        page = open_page("losses")
+        [changed] = (tile.value for tile in page.metric if tile.label == "Labels changed")
+        assert int(changed.replace(",", "")) == ((code == 2) != above).sum()
+
+    def test_those_nearest_to_the_line_go_to_review(self, ready: Home, trained: runs.Run, open_page: Open) -> None:
+        losses, data = runs.folder(ready, trained.id).losses(), datasets.load(ready, NAME)
+        loss = losses["mean"].astype(float)
+        page = open_page("losses")
+        sound(page.segmented_control(key="listed").set_value("nearest to the line").run())
+        sound(page.selectbox(key="nearest").set_value(50).run())
+        page.button(key="near_review").click().run()
+        at = np.argsort(np.abs(loss - np.quantile(loss, 0.85)), kind="stable")[:50]
+        codes = losses["user"][at].astype(int) * data.n_items + losses["item"][at]
+        assert page.session_state[queues.SENT][NAME].tolist() == codes.tolist()
+        sound(page.switch_page("../pages/review.py").run())
+        assert page.selectbox(key="review_order").value == "sent"
+        assert "50 left" in page.get("progress")[0].proto.text
+
     def test_a_name_that_is_taken_is_refused(self, ready: Home, open_page: Open) -> None:
         Store.open(ready).keep_selection(NAME, "mine", [("u", "i")], annotator="ann")
         page = open_page("losses")
@@ -126,9 +182,44 @@ class TestEmbeddings:
             sound(page.selectbox(key=f"map_colour_{of}").select(colour).run())
             assert f"**{n:,} training clicks" in said(page)
 
-    def test_two_trainings_side_by_side(self, ready: Home, open_page: Open) -> None:
+    def test_two_trainings_side_by_side_share_what_is_outlined(self, ready: Home, open_page: Open) -> None:
         first, second = (run.id for run in runs.listing(ready, NAME, "train"))
-        carry_out(ready, "project", run=first, other=second)
+        run = carry_out(ready, "project", run=first, other=second)
+        points = runs.folder(ready, run).projection()["points"].astype(float)
+        x = float(np.quantile(points[:, 0], 0.3))
         page = open_page("embeddings")
         sound(page.segmented_control(key="map_shown").set_value("side by side").run())
-        assert len(page.get("plotly_chart")) == 2
+        page = outlined(page, "map_first", run, (-1e3, x), (-1e3, 1e3))
+        maps = [json.loads(chart.proto.spec)["data"] for chart in page.get("plotly_chart")][:2]
+        marked = [sum(selected_points(trace) for trace in traces) for traces in maps]
+        assert marked == [int((points[:, 0] < x).sum())] * 2
+        assert all(traces[0]["type"] == "heatmap" for traces in maps)
+
+    def test_representative_and_outlying_pairs_come_from_the_vectors(self, ready: Home, open_page: Open) -> None:
+        run, train = carry_out(ready, "project", of="items"), datasets.load(ready, NAME).train
+        page = outlined(open_page("embeddings"), "map_first", run, (-1e3, 1e3), (-1e3, 1e3))
+        base = runs.folder(ready, run).read().result["runs"][0]
+        vectors = runs.folder(ready, base).embeddings()
+        for which, rows in zip(("representative", "outlying"), projection.typical(vectors, train, 10), strict=True):
+            sound(page.segmented_control(key="map_which").set_value(which).run())
+            name, _, pairs = page.session_state[state.PAIRS]
+            assert name == f"map of items, {which}"
+            assert np.array_equal(pairs.codes(10**6), train.where(rows).codes(10**6))
+
+    def test_the_title_says_what_a_planted_map_shows(self, ready: Home, open_page: Open) -> None:
+        run, data = carry_out(ready, "project"), datasets.load(ready, NAME)
+        corner = data.train.user < np.quantile(data.train.user, 0.2)
+        points = np.random.default_rng(0).uniform(0, 1, (len(data.train), 2)).astype(np.float32)
+        points[corner] = points[corner] / 10 + 2  # whom one person calls noisy lie together, and nobody else
+        kept = runs.folder(ready, run).projection()
+        write_arrays(ready.path / "runs" / run / "projection.npz", **(kept | {"points": points}))
+        store = Store.open(ready)
+        pairs = [
+            (data.user_ids[u], data.item_ids[i]) for u, i in zip(data.train.user[corner], data.train.item[corner], strict=True)
+        ]
+        store.decide(NAME, pairs, "no", annotator="ann")
+        page = open_page("embeddings")
+        assert "Noisy positives gather in one region" in said(page)
+        sound(page.button(key="map_first_region").click().run())
+        assert "training clicks are selected" in said(page)
+        assert "Noisy positives are" in said(page)
