@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import charts, deciding, lookup, navigation, state, widgets, words
+from app import deciding, judgecharts, lookup, navigation, state, widgets, words
 from core import labels
 from core.agreement import Estimate
 from core.assessment import AGREEMENT, MEANS, Assessment
@@ -119,18 +119,18 @@ def _quality(found: Assessment) -> None:
         finding = "How often the judge is right"
         if error.value is not None:
             finding = f"The judge is wrong about {words.chance(error.value)} of the clicks"
-        widgets.chart("audit_shares", finding, charts.shares(named), _table(named), about)
+        widgets.chart("audit_shares", finding, judgecharts.shares(named), _table(named), about)
         counts = found.confusion
         same = (counts[0, 0] + counts[1, 1]) / max(counts.sum(), 1)
         names = ["relevant", "not relevant"]
         table = pd.DataFrame(counts, columns=[f"person: {name}" for name in names])
         table.insert(0, "judge", names)
         finding = f"Judge and person agree about {same:.0%} of the audited pairs"
-        widgets.chart("confusion", finding, charts.confusion(counts), table, f"n = {counts.sum():,}, not weighted")
+        widgets.chart("confusion", finding, judgecharts.confusion(counts), table, f"n = {counts.sum():,}, not weighted")
     with right:
         table = pd.DataFrame(MEASURED.prune, columns=["clicks judged wrongly", "Recall@20"])
         finding = f"Where we could measure it, a judge was worth its errors up to about {MEASURED.most_error:.0%}"
-        widgets.chart("worth", finding, charts.worth(MEASURED, error), table, "Measured on other data; take it as a guide")
+        widgets.chart("worth", finding, judgecharts.worth(MEASURED, error), table, "Measured on other data; take it as a guide")
         st.caption(MEASURED.protocol)
         added = pd.DataFrame(MEASURED.add, columns=["precision of what is added", "Recall@20"])
         with st.popover("What adding pairs brought", type="tertiary", icon=":material/table:"):
@@ -138,7 +138,7 @@ def _quality(found: Assessment) -> None:
             st.caption(f"Without adding: {MEASURED.base:.3f}. {MEASURED.least_precision:.0%} and more is what we ask for.")
     rows = [
         {"by": one.by, "part": one.part, "audits": one.n}
-        | {word: _short(getattr(one.quality, name)) for name, word in MEANS.items()}
+        | {word: words.share(getattr(one.quality, name)) for name, word in MEANS.items()}
         for one in found.segments
     ]
     st.markdown(
@@ -174,7 +174,3 @@ def _table(named: dict[str, Estimate]) -> pd.DataFrame:
 
 def _digits(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
-
-
-def _short(one: Estimate) -> str:
-    return "–" if one.value is None else f"{one.value:.0%} ({one.low:.0%} to {one.high:.0%}), n = {one.n}"

@@ -133,9 +133,8 @@ def _answers(data: Dataset, pair: Pair, answers: pd.DataFrame) -> None:
         icon = ":orange[:material/swap_vert:]" if finding.moved else ":gray[:material/drag_handle:]"
         st.markdown(f"{icon} {widgets.plain(finding.sentence)}")
     what = [
-        (f"without {counterfactuals.titles_of(data, items)}" if items else WORDS[Change(change)])
-        + (f" ({number})" if number else "")
-        for change, items, number in zip(rows["change"], rows["items"], rows["number"], strict=True)
+        (f"without {without}" if without else WORDS[Change(change)]) + (f" ({number})" if number else "")
+        for change, without, number in zip(rows["change"], counterfactuals.left_out(data, rows), rows["number"], strict=True)
     ]
     table = pd.DataFrame(
         {

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, forms, lookup, pairlist, results, state, widgets, words, work
+from app import forms, judgecharts, lookup, pairlist, results, state, widgets, words, work
 from app.palette import LABELS, SOURCES
 from core import browse, pipeline
 from core.records import Dataset, Interactions, Label, Rating, Source
@@ -134,7 +134,7 @@ def matrix(table: pd.DataFrame) -> None:
     shown.insert(0, "user view", marks)
     finding = f"The two views give the same rating to {same:.0%} of the pairs"
     about = f"n = {total:,}; both High means relevant, everything else does not"
-    widgets.chart("agreement", finding, charts.agreement(counts), shown, about)
+    widgets.chart("agreement", finding, judgecharts.agreement(counts), shown, about)
     st.caption("Choose a cell to list its pairs below.")
     st.dataframe(shown, hide_index=True, key=CELLS, on_select=_list_cell, selection_mode="single-cell")
 

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from core.agreement import Estimate
 from core.runs import Run
 
 
@@ -34,6 +35,11 @@ def duration(seconds: float) -> str:
 def chance(share: float) -> str:
     """A probability, never said to be certain."""
     return "under 1%" if share < 0.01 else "over 99%" if share > 0.99 else f"{share:.0%}"
+
+
+def share(one: Estimate) -> str:
+    """A share with its interval and what it rests on."""
+    return "–" if one.value is None else f"{one.value:.0%} ({one.low:.0%} to {one.high:.0%}), n = {one.n:,}"
 
 
 def run_label(run: Run) -> str:

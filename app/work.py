@@ -10,6 +10,8 @@ from core import jobs, runs
 from core.runs import Run, State
 
 PAGE_OF = {"train": "train", "candidates": "board", "judge": "board", "again": "pair", "project": "embeddings"}
+PAIR = ("user", "item")
+"""Settings of work on one pair, as the address has them."""
 TICK_S = 1.0
 
 
@@ -115,7 +117,6 @@ def _pill(busy: list[str]) -> None:
     for run in at_work:
         share, text = progress_of(run)
         with st.container(border=True, key=f"pill_{run.kind}", gap="small"):
-            navigation.link(
-                PAGE_OF[run.kind], f"{KINDS[run.kind]} {share:.0%}", icon=":material/progress_activity:", dataset=run.dataset
-            )
+            label, about = f"{KINDS[run.kind]} {share:.0%}", {name: run.settings[name] for name in PAIR if name in run.settings}
+            navigation.link(PAGE_OF[run.kind], label, icon=":material/progress_activity:", dataset=run.dataset, **about)
             st.progress(share, text)

@@ -50,6 +50,33 @@ def wilson(value: float, n: float) -> tuple[float, float]:
     return max(float(middle - reach), 0.0), min(float(middle + reach), 1.0)
 
 
+def paired(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> Estimate:
+    """By how much the second's share of hits is above the first's, about the same things: bool (n,), weights > 0 float (n,).
+
+    The interval is Newcombe's hybrid score interval for paired shares (1998, method 10), from both Wilson intervals and their
+    correlation, at Kish's effective number of answers.
+    """
+    n = len(first)
+    if not n:
+        return _undefined(0, "no answers yet")
+    effective = float(weight.sum() ** 2 / (weight**2).sum())
+    shares = [float(np.average(part, weights=weight)) for part in (first & second, second & ~first, first & ~second)]
+    both, gained, lost = (effective * part for part in shares)
+    neither = effective - both - gained - lost
+    p, q = shares[0] + shares[1], shares[0] + shares[2]
+    together = both * neither - gained * lost
+    together = max(together - effective / 2, 0.0) if together > 0 else together
+    margins = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
+    phi = together / np.sqrt(margins) if margins > 0 else 0.0
+    (p_low, p_high), (q_low, q_high) = wilson(p, effective), wilson(q, effective)
+
+    def reach(one: float, other: float) -> float:
+        return float(np.sqrt(max(one**2 - 2 * phi * one * other + other**2, 0.0)))
+
+    low, high = p - q - reach(p - p_low, q_high - q), p - q + reach(p_high - p, q - q_low)
+    return Estimate(p - q, max(low, -1.0), min(high, 1.0), n, "Newcombe, paired", effective)
+
+
 def crossed(first: np.ndarray, second: np.ndarray, levels: int) -> np.ndarray:
     """How often two raters gave which levels: int64 (levels, levels), rows the first rater's."""
     return np.bincount(first * levels + second, minlength=levels**2).reshape(levels, levels)

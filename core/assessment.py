@@ -91,6 +91,38 @@ class Assessment:
         return told + ("The estimates rest on the blind ones alone." if self.blind_only else f"{few.capitalize()}.")
 
 
+@dataclass(frozen=True, eq=False)
+class People:
+    """What people answered, as far as figures about judges may rest on it."""
+
+    rows: pd.DataFrame  # user_id, item_id, relevant (bool), weight: pairs that it stands for
+    rest: str  # on what, in a sentence
+    chosen: bool  # people chose these pairs themselves, so what is said by them may mislead
+
+
+def people(found: pd.DataFrame, standing: pd.DataFrame) -> People:
+    """The audits of all random samples, of which the newest one of a pair counts: the blind ones when there are enough, else
+    all. With fewer than LEAST_BLIND of them, every answer of a person, which may mislead. `found` is what `audits` gives."""
+    kept, blind_only = [], False
+    for sample in sorted(found["sample"].unique(), reverse=True):
+        own = found[found["sample"] == sample].reset_index(drop=True)
+        used, blind_only = _used(own)
+        kept.append(own.assign(weight=weights(own, used))[used])
+    rows = pd.concat(kept).drop_duplicates(PAIR) if kept else found
+    if len(rows) >= LEAST_BLIND:
+        how = ", made without seeing the judge's answer" if blind_only else ""
+        return People(_answered(rows), f"By {len(rows):,} audits of random samples{how}.", chosen=False)
+    newest = standing[standing["relevant"].isin(["yes", "no"])].drop_duplicates(PAIR, keep="last").assign(weight=1.0)
+    told = f"By {len(newest):,} answers of people, about pairs that they mostly chose themselves: that may mislead."
+    return People(
+        _answered(newest), f"{told} {LEAST_BLIND} audits of a random sample would not; there are {len(rows):,}.", chosen=True
+    )
+
+
+def _answered(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(relevant=rows["relevant"] == "yes")[[*PAIR, "relevant", "weight"]].reset_index(drop=True)
+
+
 def audits(sampled: pd.DataFrame, standing: pd.DataFrame) -> pd.DataFrame:
     """Rows of Store.sampled with what people say of each pair by Store.standing: `relevant` (missing while nobody has decided)
     and `saw_judge` of the newest decision, and `disputed`."""
@@ -115,7 +147,7 @@ def assess(
     found = found[np.minimum(*labels.positions(dataset, found)) >= 0]  # the dataset may have been imported anew
     own = found[found["sample"] == own_sample["id"]].reset_index(drop=True)
     opinions = population(dataset, judgments)
-    of_rater = opinions[_by_rater(opinions, own_sample)]
+    of_rater = opinions[labels.of_rater(opinions, own_sample)]
     levels = [_levels(of_rater[f"{view} view"]) for view in VIEWS]
     user, _ = labels.positions(dataset, of_rater)
     answered = own["relevant"].isin(["yes", "no"])
@@ -134,7 +166,7 @@ def assess(
         views=agreement.crossed(*levels, len(Rating)),
         kappa=agreement.kappa(user, *levels, len(Rating)),
         views_alpha=agreement.alpha(user, np.stack(levels, axis=1), len(Rating)),
-        raters_alpha=_everybody(dataset, own, opinions[~_by_rater(opinions, own_sample)], standing),
+        raters_alpha=_everybody(dataset, own, opinions[~labels.of_rater(opinions, own_sample)], standing),
         confusion=agreement.crossed(
             (~counted["label"].isin(RELEVANT)).to_numpy(int), (counted["relevant"] != "yes").to_numpy(int), 2
         ),
@@ -152,10 +184,6 @@ def chosen(samples: pd.DataFrame, sample: int | None, dataset: str) -> pd.Series
         what = "no audit sample yet" if sample is None else f"no audit sample {sample}"
         raise NotFoundError(f"Dataset {dataset!r} has {what}.", f"Draw one: python -m core audit draw --dataset {dataset}.")
     return rows.iloc[0]
-
-
-def _by_rater(rows: pd.DataFrame, rater: pd.Series) -> pd.Series:
-    return (rows[RATER] == rater[RATER]).all(axis=1)
 
 
 def _levels(ratings: pd.Series) -> np.ndarray:

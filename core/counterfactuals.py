@@ -8,7 +8,6 @@ import pandas as pd
 
 from core import agreement
 from core.agreement import Estimate
-from core.labels import RATER
 from core.records import VIEWS, Dataset
 from core.store.counterfactuals import Change
 
@@ -47,23 +46,26 @@ class Finding:
 def findings(dataset: Dataset, rows: pd.DataFrame) -> list[Finding]:
     """A sentence for each change of one pair, by rows of Store.counterfactuals of one rater, the newest change last.
 
-    Of another seed all answers are one finding.
+    Of another seed all answers are one finding. Where the texts have changed between two askings, the newest one counts.
     """
-    what = rows["change"] + rows["items"].map(json.dumps)
-    return [_finding(dataset, group) for _, group in rows.groupby(what, sort=False)]
+    newest = rows[rows["base_key"] == rows.groupby(["change", "view"])["base_key"].transform("last")]
+    without = left_out(dataset, newest)
+    what = newest["change"] + newest["items"].map(json.dumps)
+    return [_finding(group, without[group.index[0]]) for _, group in newest.groupby(what, sort=False)]
 
 
-def titles_of(dataset: Dataset, ids: list[str]) -> str:
-    """Titles of items by raw id, the id itself where the dataset does not know it."""
-    known = dict(zip(dataset.item_ids, dataset.item_title, strict=True))
-    return ", ".join(str(known.get(one, one)) for one in ids)
+def left_out(dataset: Dataset, rows: pd.DataFrame) -> pd.Series:
+    """Titles of the items that each row leaves out, with commas; the id of what the dataset does not know."""
+    ids = {one for row in rows["items"] for one in row}
+    at = np.flatnonzero(pd.Series(dataset.item_ids).isin(ids))
+    titles = dict(zip(dataset.item_ids[at], dataset.item_title[at], strict=True))
+    return rows["items"].map(lambda row: ", ".join(str(titles.get(one, one)) for one in row))
 
 
-def _finding(dataset: Dataset, rows: pd.DataFrame) -> Finding:
+def _finding(rows: pd.DataFrame, without: str) -> Finding:
     change = Change(rows["change"].iloc[0])
-    left_out = titles_of(dataset, rows["items"].iloc[0])
     moved = bool((rows["rating"] != rows["before"]).any())
-    says = {Change.WITHOUT: f"without {left_out}", Change.REVERSED: "with the history in the opposite order"}
+    says = {Change.WITHOUT: f"without {without}", Change.REVERSED: "with the history in the opposite order"}
     says |= {
         Change.TITLE: "by the title alone",
         Change.NOTHING: "asked anew",
@@ -97,8 +99,3 @@ def flips(rows: pd.DataFrame) -> dict[Change, Estimate]:
         moved = (own["rating"] != own["before"]).to_numpy(bool)
         found[change] = agreement.share(moved, np.ones(len(own)))
     return found
-
-
-def of_rater(rows: pd.DataFrame, rater: pd.Series) -> pd.DataFrame:
-    """The rows of one rater; `rater` has the columns of RATER."""
-    return rows[(rows[RATER] == rater[RATER]).all(axis=1)]

@@ -4,7 +4,7 @@ import ipaddress
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,9 +13,25 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from core.errors import Fatal, Transient
+from core.errors import Busy, Fatal, JudgeError, Refused, Transient
 
 CONNECT_S = 3.0
+
+PASSING = (408, 409, 425, 499, 502, 504)
+"""With 429 and 503 the statuses that speak of the moment, not of what was asked, whatever words they use."""
+
+TOO_LONG = (
+    "exceed_context_size",
+    "context_length_exceeded",
+    "context length",
+    "context size",
+    "available context",
+    "input length",
+    "too long",
+)
+"""What servers say of what is too long for their model."""
+
+OUT_OF_MONEY = ("insufficient_quota", "billing")
 
 
 @dataclass(frozen=True)
@@ -31,7 +47,7 @@ class Answer:
         """What a refusal says, at most 300 characters: `{"error": "..."}`, `{"error": {"message": "..."}}`, or the text."""
         try:
             value = json.loads(self.text)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             value = self.text
         for name in ("error", "message"):
             value = value.get(name, value) if isinstance(value, dict) else value
@@ -92,6 +108,30 @@ def send(to: httpx.Client, method: str, path: str, limit_s: float, *, hint: str 
         raise Transient(f"The connection to {url} broke: {error}.") from error
     text = b"".join(parts).decode("utf-8", errors="replace")
     return Answer(response.status_code, text, wait_s(response.headers.get("retry-after", "")))
+
+
+def refusal(url: str, answer: Answer, *, no_model: Fatal, permit: str, too_long: Sequence[str] = ()) -> JudgeError:
+    """The class of error that an answer of another status than 200 is, which says whether it is worth trying again.
+
+    no_model: what it is when the server lacks the model; permit: how to be let in; too_long: further signs beside TOO_LONG.
+    """
+    status, small = answer.status, answer.text.lower()
+    message = f"{url} answered {status}: {answer.error}"
+    if status in (402, 403, 429) and any(sign in small for sign in OUT_OF_MONEY):
+        return Fatal(message, "The account that the key belongs to has no credit left.")
+    if status in (429, 503):
+        return Busy(message, wait_s=answer.wait_s)
+    if status in PASSING:
+        return Transient(message, "The server's log says more.")
+    if status == 413 or (status in (400, 422, 500) and any(sign in small for sign in (*TOO_LONG, *too_long))):
+        return Refused(message, "What was sent is too long for the model.")
+    if status >= 500:
+        return Transient(message, "The server's log says more.")
+    if status in (401, 403):
+        return Fatal(message, permit)
+    if status == 404 and "model" in answer.error.lower():
+        return no_model
+    return Fatal(message, "Check the address and the model.")
 
 
 def wait_s(value: str) -> float | None:

@@ -127,6 +127,11 @@ def opinions(judgments: pd.DataFrame) -> pd.DataFrame:
     return both.rename(columns=names)[columns].assign(confidence=confidence)
 
 
+def of_rater(rows: pd.DataFrame, rater: pd.Series) -> pd.Series:
+    """Which rows are one rater's, who has the columns of RATER: bool (n,)."""
+    return (rows[RATER] == rater[RATER]).all(axis=1)
+
+
 def left_out(dataset: Dataset, pairs: pd.DataFrame) -> LeftOut:
     """How many distinct pairs (user_id, item_id) of the rows can have no label here."""
     codes = _codes(dataset, pairs[PAIR].drop_duplicates())

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from core import datasets, encoders, labels, runs
 from core.artifacts import Home
 from core.errors import Fatal, RunError
-from core.records import Dataset, LabelSet, Relevance
+from core.records import Candidates, Dataset, LabelSet, Relevance
 from core.runs import Progress, RunFolder
 from core.settings import AgainSettings, CandidateSettings, JudgeSettings, ProjectSettings, Settings, TrainSettings
 from core.store import Store
 
 if TYPE_CHECKING:
+    from core.judges import Judge
     from core.train import Epoch
 
 Report = Callable[[Progress], None]
@@ -222,39 +223,40 @@ def _find_candidates(home: Home, folder: RunFolder, report: Report, stop: Stop) 
     return {"candidates": identifier, "run": base.id, "encoder": encoded.name, "why": encoded.why} | counts
 
 
-def _judge(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
+def _to_ask(home: Home, run: runs.Run, settings: JudgeSettings) -> tuple[Store, Dataset, Candidates, "Judge"]:
+    """Where answers go, what they are about, and who is asked."""
     from core import candidates, judges
+
+    dataset, store = _unchanged(home, run), Store.open(home)
+    judge = judges.make(settings, home.cache, store.rubric(dataset.name, settings.rubric))
+    return store, dataset, candidates.load(home, dataset)[0], judge
+
+
+def _judge(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
+    from core import judges
 
     run = folder.read()
     settings = JudgeSettings.checked(**run.settings)
-    dataset = _unchanged(home, run)
-    asked, _ = candidates.load(home, dataset)
-    store = Store.open(home)
-    judge = judges.make(settings, home.cache, store.rubric(dataset.name, settings.rubric))
 
     def watch(state: judges.State) -> None:
         report(Progress(state.stage, state.done, state.total, state.message, state.eta_s, state.detail))
 
-    summary = judges.run(store, dataset, asked, judge, settings, watch=watch, should_stop=stop)
+    summary = judges.run(*_to_ask(home, run, settings), settings, watch=watch, should_stop=stop)
     unfinished = summary.unjudged > 0 and not settings.estimate
     return asdict(summary) | {"stopped": stop() and unfinished}
 
 
 def _again(home: Home, folder: RunFolder, report: Report, stop: Stop) -> dict[str, Any]:
-    from core import candidates, judges
+    from core import judges
     from core.judges import again
 
     run = folder.read()
     settings = AgainSettings.checked(**run.settings)
-    dataset = _unchanged(home, run)
-    asked, _ = candidates.load(home, dataset)
-    store = Store.open(home)
-    judge = judges.make(settings, home.cache, store.rubric(dataset.name, settings.rubric))
 
     def watch(state: judges.State) -> None:
         report(Progress(state.stage, state.done, state.total, state.message))
 
-    summary = again.run(store, dataset, asked, judge, settings, watch=watch, should_stop=stop)
+    summary = again.run(*_to_ask(home, run, settings), settings, watch=watch, should_stop=stop)
     return asdict(summary) | {"stopped": stop()}
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import asking, auditing, judging, lookup, loop, records, rubricview, widgets
+from app import asking, auditing, judging, lookup, loop, records, rubricview, scrutinising, widgets
 
 widgets.title(
     "Judge", "Pick the pairs that the model doubts, ask a judge in two views whether each is relevant, and freeze the labels."
@@ -33,6 +33,7 @@ else:
     with right:
         judging.by_label(data)
     auditing.show(data)
+    scrutinising.show(data)
     judging.pairs(data, table)
     records.download(data)
 loop.show_next("board", data)

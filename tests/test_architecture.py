@@ -26,7 +26,7 @@ LAYERS = [
         "counterfactuals",
         "nearest",
     },
-    {"alignment", "doubt", "queue"},
+    {"alignment", "doubt", "queue", "rivals", "scrutiny", "phrases"},
     {"candidates", "judges", "known"},
     {"pipeline", "compare", "doctor", "incoming", "filters"},
     {"jobs", "preview"},

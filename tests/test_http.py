@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Fatal
-from core.http import Answer, client, is_near, server_url, wait_s
+from core.errors import Busy, Fatal, Refused, Transient
+from core.http import Answer, client, is_near, refusal, server_url, wait_s
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,36 @@ def test_near_addresses_need_no_proxy() -> None:
 )
 def test_what_a_refusal_says(text: str, says: str) -> None:
     assert Answer(400, text, None).error == says
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "kind", "says"),
+    [
+        (429, "slow down", Busy, ""),
+        (503, "the request took too long", Busy, ""),
+        (429, '{"error": {"code": "insufficient_quota"}}', Fatal, "no credit"),
+        (504, "upstream took too long", Transient, "log"),
+        (409, "model is loading", Transient, "log"),
+        (500, "runner died", Transient, "log"),
+        (500, "input length exceeds the context length", Refused, "too long"),
+        (400, '{"error": "{\\"error\\": {\\"type\\": \\"exceed_context_size_error\\"}}"}', Refused, "too long"),
+        (413, "", Refused, "too long"),
+        (400, "max_tokens is too large", Fatal, "Check"),
+        (401, "who is there?", Fatal, "let in"),
+        (404, "model 'x' not found", Fatal, "pull it"),
+        (404, "page not found", Fatal, "Check"),
+    ],
+)
+def test_each_refusal_is_of_one_class(status: int, text: str, kind: type, says: str) -> None:
+    error = refusal("http://box", Answer(status, text, 2.0), no_model=Fatal("", "pull it"), permit="let in")
+    assert type(error) is kind
+    assert says in error.hint
+    assert kind is not Busy or error.wait_s == 2.0
+
+
+def test_a_client_may_know_further_signs() -> None:
+    given_signs = {"no_model": Fatal(""), "permit": "", "too_long": ("too large",)}
+    assert isinstance(refusal("http://box", Answer(400, "Batch too large", None), **given_signs), Refused)
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import counterfactuals, judges
+from core import candidates as finding
+from core import counterfactuals, datasets, judges, semantic
 from core.artifacts import Home
 from core.errors import Fatal, NotFoundError, SettingsError
 from core.judges import again, asked
+from core.judges.attributes import Attributes
+from core.judges.likeness import Likeness
 from core.records import Candidates, Dataset
-from core.settings import AgainSettings, JudgeSettings
+from core.settings import AgainSettings, CandidateSettings, JudgeSettings
 from core.store import Store
 from core.store.counterfactuals import Change
 from tests.judging_fixtures import candidates, catalogue, ollama
@@ -129,6 +132,54 @@ def test_where_the_texts_are_others_by_now_the_question_itself_comes_first(
     assert not rows["base_key"].isin(first["key"]).any()
 
 
+def test_of_two_askings_with_other_texts_the_newest_is_told(
+    store: Store, shop: Dataset, pairs: Candidates, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve()
+    settings = ollama(server, history_items=2)
+    judged(store, shop, pairs, settings, tmp_path)
+    ask(store, shop, pairs, settings, tmp_path, title_only=True)
+    ask(store, shop, pairs, ollama(server, history_items=5), tmp_path, title_only=True)
+    rows = store.counterfactuals("shop")
+    assert len(rows[rows["change"] == Change.TITLE]) == 4
+    [found] = [one for one in counterfactuals.findings(shop, rows) if one.change is Change.TITLE]
+    assert len(found.rows) == 2
+    assert "further answers" not in found.sentence
+    assert found.moved == (found.rows["before"] != found.rows["rating"]).any()
+
+
+def test_a_profile_that_the_model_wrote_is_read_again(
+    store: Store, shop: Dataset, pairs: Candidates, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve()
+    settings = ollama(server, profiles="written")
+    judged(store, shop, pairs, settings, tmp_path)
+    past = asked.history(shop, pairs, settings, *PAIR)
+    n = len(server.calls())
+    told = ask(store, shop, pairs, settings, tmp_path, title_only=True, without=(shop.item_ids[past[0]],))
+    assert told.unread == [("user", "without")]  # the profile stays as it was written
+    rows = store.counterfactuals("shop")
+    assert len(server.calls()) - n == len(rows) == 3
+    assert set(rows["change"]) == {"title", "without"}  # the question as it stands has its answer
+
+
+def test_the_settings_of_a_judgment_are_found_again(home: Home, call: Callable, serve: Serve) -> None:
+    """Rubric and profiles by its prompt version, the rest by the newest judging of its model."""
+    call("demo", "--users", 50, "--items", 60, "--interactions", 600)
+    data = datasets.load(home, "demo")
+    finding.save(home, data, candidates(data, (0, 1), (1, 17)), CandidateSettings(), "a-run")
+    store = Store.open(home)
+    url = serve().url
+    call("judge", "--judge", "ollama", "--url", url, "--history-items", 4)
+    store.add_rubric("demo", user="High, Mid or Low?", item="High, Mid or Low?", annotator="ann")
+    pair = str(data.user_ids[0]), str(data.item_ids[1])
+    values = asked.settings_of(home, "demo", again.first(store, "demo", *pair).iloc[0])
+    expected = {"judge": "ollama", "url": url, "rubric": "built-in", "profiles": "made", "history_items": 4}
+    assert {name: values[name] for name in expected} == expected
+    told = call("judge", "again", *pair, "--title-only")
+    assert (told["answered"], told["counterfactuals"][0]["change"]) == (2, "title")  # the newer rubric is not asked with
+
+
 def test_a_pair_that_the_newest_search_did_not_find(
     store: Store, shop: Dataset, pairs: Candidates, serve: Serve, tmp_path: Path
 ) -> None:
@@ -205,10 +256,6 @@ def test_the_built_in_rater_without_what_it_rests_on(store: Store, shop: Dataset
 
 def test_leaving_an_item_out_is_as_if_it_was_never_chosen(shop: Dataset, tmp_path: Path) -> None:
     """Measures with an item left out are those of a dataset without that click."""
-    from core import semantic
-    from core.judges.attributes import Attributes
-    from core.judges.likeness import Likeness
-
     vectors = semantic.encode_items(shop, JudgeSettings(encoder="tfidf"), tmp_path).vectors
     attributes = Attributes(shop)
     less = Likeness(shop, attributes, vectors).without(0, np.array([10, 2]))
@@ -239,10 +286,6 @@ def test_what_cannot_be_asked(store: Store, shop: Dataset, pairs: Candidates, se
 
 def test_a_simulation_with_another_seed_errs_on_other_pairs(home: Home, call: Callable) -> None:
     call("demo", "--users", 50, "--items", 60, "--interactions", 600)
-    from core import candidates as finding
-    from core import datasets
-    from core.settings import CandidateSettings
-
     data = datasets.load(home, "demo")
     finding.save(home, data, candidates(data, (0, 1), (1, 17)), CandidateSettings(), "a-run")
     call("judge", "--judge", "simulated", "--error", 0.5)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +40,8 @@ ATTEMPTS, BUSY_S, PAUSE_S = 5, 600.0, 0.5
 SHORTEST = 32
 """Characters: a text that is refused as too long even so is not too long."""
 
-TOO_LONG = (
-    "exceed_context_size",
-    "context length",
-    "context size",
-    "input length",
-    "too long",
-    "too large",
-    "tokens per request",
-)
-"""What servers say of a text, or of a batch, that is too long for them."""
-
-PASSING = (408, 429, 499, 502, 503, 504)
-"""Statuses that speak of the moment, not of the texts, whatever words they use."""
+TOO_LARGE = ("too large", "tokens per request")
+"""What servers say of a batch that is too long for them."""
 
 
 class ServerEncoder:
@@ -194,36 +184,24 @@ class ServerEncoder:
         answer = http.send(self._http, method, path, limit_s, hint=self._how_to_start(), **sent)
         if answer.status == 200:
             return answer.text
-        raise self._refusal(answer)
+        raise self._refusal(replace(answer, text=self._shown(answer.text)))
 
     def _refusal(self, answer: http.Answer) -> JudgeError:
         """The class of error, which says whether it is worth trying again."""
-        status, detail = answer.status, self._shown(answer.error)
-        message, low = f"{self._url} answered {status}: {detail}", detail.lower()
-        if status not in PASSING and any(sign in low for sign in TOO_LONG):
-            return Refused(message)
+        low = answer.error.lower()
         if "unsupported value: nan" in low:  # Ollama cannot write it down; one text of the batch is the cause
-            return BadAnswer(message)
-        if "insufficient_quota" in answer.text:
-            return Fatal(message, "Add credit to the account that the key belongs to.")
-        if status in (429, 503):
-            return Busy(message, wait_s=answer.wait_s)
+            return BadAnswer(f"{self._url} answered {answer.status}: {answer.error}")
         if "not support embed" in low:
-            return Fatal(message, "Choose an embedding model.")
-        if status >= 500 or status in PASSING:
-            return Transient(message, "The server's log says more.")
-        if status in (401, 403):
-            return Fatal(message, self._how_to_be_let_in())
-        if status == 404 and "model" in low:
-            return self._no_model()
-        return Fatal(message, "Check the address and the model.")
+            return Fatal(f"{self._url} answered {answer.status}: {answer.error}", "Choose an embedding model.")
+        how = {"no_model": self._no_model(), "permit": self._how_to_be_let_in(), "too_long": TOO_LARGE}
+        return http.refusal(self._url, answer, **how)
 
     def _may_ask(self) -> None:
         """Raises when the server would refuse whatever it is asked."""
 
-    def _shown(self, detail: str) -> str:
+    def _shown(self, text: str) -> str:
         """What a server says, as it may be shown and logged."""
-        return detail
+        return text
 
     def _identity(self) -> tuple[str, ...]:
         """What its vectors depend on besides the text: part of every key. No addresses."""

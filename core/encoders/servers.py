@@ -94,9 +94,9 @@ class OpenAI(ServerEncoder):
             hint = f"Set it: export {self._variable}=..., or name another variable (encoder_key_env)."
             raise Fatal(f"The environment variable {self._variable} with the key of {self._url} is not set.", hint)
 
-    def _shown(self, detail: str) -> str:
+    def _shown(self, text: str) -> str:
         """Some servers repeat the key in their refusals."""
-        return detail.replace(self._key, "...") if self._key else detail
+        return text.replace(self._key, "...") if self._key else text
 
     def _no_model(self) -> Fatal:
         return Fatal(f"{self._url} has no model {self.model!r}.", "Name one that it has (encoder_model).")

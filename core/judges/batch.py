@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import Refused, Transient
+from core.http import Answer
 from core.judges.base import Reply
 from core.judges.llm import finished, reply
 from core.judges.openai import read_completion
-from core.judges.servers import detail_of
 
 URL = "/v1/chat/completions"
 LATER = (408, 409, 425, 429)
@@ -33,13 +33,17 @@ def read_answer(value: Mapping[str, Any]) -> tuple[Reply, float]:
     """
     response = value.get("response")
     if value.get("error") or not isinstance(response, Mapping):
-        raise Transient(f"There is no answer: {detail_of(json.dumps(value.get('error')))}")
+        raise Transient(f"There is no answer: {_said(value.get('error'))}")
     status, body = response.get("status_code", 200), response.get("body")
     if status != 200:
         later = not isinstance(status, int) or status >= 500 or status in LATER
-        raise (Transient if later else Refused)(f"The answer is status {status}: {detail_of(json.dumps(body))}")
+        raise (Transient if later else Refused)(f"The answer is status {status}: {_said(body)}")
     if not isinstance(body, Mapping):
         raise Transient("The answer has no body.")
     now, made = time.time(), body.get("created")
     at = float(made) if isinstance(made, int | float) and 0 < made < now else now
     return reply(finished(read_completion(body, "the file"))), at
+
+
+def _said(value: Any) -> str:
+    return Answer(0, json.dumps(value), None).error

@@ -8,13 +8,11 @@ from typing import Any
 
 import httpx
 
-from core.errors import Busy, Fatal, JudgeError, Refused, Transient
-from core.http import CONNECT_S, is_near, server_url, wait_s
+from core.errors import Fatal, Transient
+from core.http import CONNECT_S, Answer, is_near, refusal, server_url, wait_s
 from core.judges.base import Unreachable
 
 CHECK_S, FIRST_S = 5.0, 600.0
-TOO_LONG = ("exceed_context_size", "context_length_exceeded", "context length", "available context", "too long", "input length")
-OUT_OF_MONEY = ("insufficient_quota", "billing")
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Servers:
         if value is None:
             raise Transient(f"The answer of {url} is not one of {self._kind.name}: {text[:200]!r}.")
         if "error" in value:
-            raise Transient(f"{url} says: {detail_of(text)}")
+            raise Transient(f"{url} says: {Answer(200, text, None).error}")
         self._loaded.add(url)
         return value
 
@@ -89,33 +87,9 @@ class Servers:
         text = response.text.replace(self._key, "(the key)") if self._key else response.text  # some servers repeat it
         if response.status_code == 200:
             return text
-        raise self._refusal(url, response, text, model)
-
-    def _refusal(self, url: str, response: httpx.Response, text: str, model: str) -> JudgeError:
-        status, detail = response.status_code, detail_of(text)
-        message, small = f"{url} answered {status}: {detail}", detail.lower()
-        if status == 429 and any(sign in text.lower() for sign in OUT_OF_MONEY):
-            return Fatal(message, "The account has no credit left.")
-        if status in (429, 503):
-            return Busy(message, wait_s=wait_s(response.headers.get("retry-after", "")))
-        if status >= 500 or status in (408, 409, 425, 499):
-            return Transient(message, "The server's log says more.")
-        if status == 404 and "model" in small:
-            return Fatal(f"{self._kind.name} at {url} has no model {model!r}.", self._kind.get)
-        if status in (400, 413, 422) and (status == 413 or any(sign in text.lower() for sign in TOO_LONG)):
-            return Refused(message, "The texts of this pair are too long for the model's window.")
-        if status in (401, 403):
-            return Fatal(message, self._kind.permit)
-        return Fatal(message, "Check the address and the model.")
-
-
-def detail_of(text: str) -> str:
-    """What a server's error says, whichever of the known shapes it has, on one line."""
-    value = _object(text)
-    error = text if value is None else value.get("error", value)
-    if isinstance(error, dict):
-        error = error.get("message", error)
-    return " ".join(str(error).split())[:300]
+        answer = Answer(response.status_code, text, wait_s(response.headers.get("retry-after", "")))
+        no_model = Fatal(f"{self._kind.name} at {url} has no model {model!r}.", self._kind.get)
+        raise refusal(url, answer, no_model=no_model, permit=self._kind.permit)
 
 
 def _object(text: str) -> dict[str, Any] | None:

@@ -124,6 +124,14 @@ class JudgmentLog(Database):
             chosen = _of_pair(self._judged(texts), want, dataset, user_id, item_id).order_by(want.c.at, want.c.id)
             return _one_questioning(frame(connection, chosen, flags=FLAGS))
 
+    def answers(self, dataset: str) -> pd.DataFrame:
+        """All answers about all pairs, oldest question first: columns of `judgments` without texts. Of a judge that was asked
+        several times, with other prompt versions, weights or texts, every one."""
+        want = self._table("want")
+        with self.reading() as connection:
+            chosen = _of_pair(self._judged(False), want, dataset, None, None).order_by(want.c.at, want.c.id)
+            return frame(connection, chosen, flags=FLAGS)
+
     def every_judgment(self, dataset: str, size: int = CHUNK) -> Iterator[pd.DataFrame]:
         """All answers about all pairs, `size` rows at a time, in the order in which they were first wanted: columns of
         `judgments` with texts."""
