@@ -12,7 +12,7 @@ LAYERS = [
     {"registry", "settings", "http", "graph", "sampling", "splits", "labels", "agreement", "prompts", "artifacts", "migrations"},
     {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics", "verdict", "guidelines"},
     {"denoisers"},
-    {"semantic", "exchange", "train", "browse", "noise", "assessment", "evidence", "projection"},
+    {"semantic", "exchange", "train", "browse", "noise", "assessment", "evidence", "projection", "neighbours"},
     {"alignment", "doubt", "queue"},
     {"candidates", "judges"},
     {"pipeline", "compare", "doctor", "incoming"},
