@@ -7,7 +7,7 @@ from scipy import sparse
 
 from core.records import Columns, Interactions
 
-NEAREST = 8
+NEAREST = 6
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,11 @@ def encode_items(dataset: Dataset, settings: EncoderSettings, cache: Path, repor
     return encoders.encode(item_texts(dataset), settings, cache, report)
 
 
+def kept_items(dataset: Dataset, settings: EncoderSettings, cache: Path) -> Encoded | None:
+    """The vectors of all items' texts if they have been made before; see `encoders.kept`."""
+    return encoders.kept(item_texts(dataset), settings, cache)
+
+
 def centred(vectors: np.ndarray) -> np.ndarray:
     """Item vectors (n_items, dim) less their mean, as unit rows; items without text stay zero.
 

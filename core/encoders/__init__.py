@@ -13,7 +13,7 @@ from core.encoders.servers import Ollama, OpenAI
 from core.registry import Registry
 from core.settings import EncoderSettings
 
-__all__ = ["ENCODERS", "Encoded", "Report", "check", "encode", "unit_rows", "unreported"]
+__all__ = ["ENCODERS", "Encoded", "Report", "check", "encode", "kept", "unit_rows", "unreported"]
 
 ENCODERS: Registry[Callable[[EncoderSettings], TextEncoder]] = Registry("text encoder")
 ENCODERS.register("tfidf")(local.tfidf)
@@ -30,6 +30,17 @@ def encode(texts: Sequence[str], settings: EncoderSettings, cache: Path, report:
     are done, and whatever it raises ends the work, of which everything is kept.
     """
     return _made(settings).encode(list(texts), cache, report)
+
+
+def kept(texts: Sequence[str], settings: EncoderSettings, cache: Path) -> Encoded | None:
+    """Vectors of `texts` that an encoder of this machine has made before; None when there are none, or a server made them.
+
+    Encodes nothing, downloads nothing and asks nobody.
+    """
+    if settings.encoder not in ("auto", "tfidf", "sentence-transformers"):
+        return None
+    here = local.tfidf(settings) if settings.encoder == "tfidf" else local.automatic(settings)
+    return here.kept(list(texts), cache)
 
 
 def check(settings: EncoderSettings) -> None:

@@ -51,17 +51,26 @@ class Local:
         """What could be missing is only looked for when it is needed."""
 
     def encode(self, texts: list[str], cache: Path, report: Report) -> Encoded:
+        if kept := self.kept(texts, cache):
+            return kept
         choice = self.choose()
-        path = cache / "vectors" / f"{fingerprint(np.array(texts, dtype=object), *choice.identity())}.npz"
-        if path.exists():
-            return Encoded(read_arrays(path)["vectors"], choice.name, choice.why)
         told = [row for row, text in enumerate(texts) if text.strip()]
         rows = choice.rows([texts[row] for row in told], choice.folder) if told else np.zeros((0, 1))
         vectors = np.zeros((len(texts), rows.shape[1]), dtype=np.float32)
         vectors[told] = unit_rows(rows)
-        write_arrays(path, vectors=vectors)
+        write_arrays(_place(texts, cache, choice), vectors=vectors)
         log.info("%d texts encoded by %s: %s", len(texts), choice.name, choice.why)
         return Encoded(vectors, choice.name, choice.why)
+
+    def kept(self, texts: list[str], cache: Path) -> Encoded | None:
+        """What `encode` has kept of these texts; None when there is nothing."""
+        choice = self.choose()
+        path = _place(texts, cache, choice)
+        return Encoded(read_arrays(path)["vectors"], choice.name, choice.why) if path.exists() else None
+
+
+def _place(texts: list[str], cache: Path, choice: _Choice) -> Path:
+    return cache / "vectors" / f"{fingerprint(np.array(texts, dtype=object), *choice.identity())}.npz"
 
 
 def tfidf(settings: EncoderSettings) -> Local:
