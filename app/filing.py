@@ -71,7 +71,9 @@ def _zip(home: Home, name: str, settings: ExportSettings, version: str | None, f
 
 def _tables(data: Dataset) -> None:
     st.markdown("**What people and judges said**")
-    st.caption("As CSV for any spreadsheet. All but the judgments can be read in again as they are, here or elsewhere.")
+    st.caption(
+        "For any spreadsheet. Decisions, people's labels, selections and guidelines can be read in again, here or elsewhere."
+    )
     store, home = state.store(), state.home()
     icon = ":material/download:"
     with st.container(horizontal=True):

@@ -102,7 +102,7 @@ def _nearest(data: Dataset, run: str | None, side: str, place: int) -> None:
     if side == "item" and (texts := lookup.text_vectors(data)):
         found["text"] = (f"cosine, as {texts.name} reads it", neighbours.by_vectors(texts.vectors, place, clicks))
     for box, (by, (measure, nearest)) in zip(st.columns(len(found), gap="small"), found.items(), strict=True):
-        with box, st.container(border=True, height="stretch", key=f"near_{by.split()[-1]}", gap=None):
+        with box, st.container(border=True, height="stretch", key=f"near_{by.split()[-1]}_rows", gap=None):
             st.markdown(f"**By {by}**  \n:gray[{widgets.plain(measure)}]")
             _listed(data, side, nearest, by)
     if "the training's vectors" not in found:
