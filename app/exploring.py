@@ -1,21 +1,45 @@
 """What the Explore page is made of."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from app import charts, lookup, pairlist, results, widgets
+from app import charts, lookup, navigation, pairlist, results, widgets
 from app.palette import LABELS
 from core import browse
+from core.datasets.health import Check
 from core.records import Dataset, Interactions, Label
 
-ROWS = 15
+OVERVIEW, PART = "Overview", "explore_part"
+TABS = {"user": "Users", "item": "Items", "interaction": "Interactions"}
+"""The tab that shows one row each."""
 SEVERITY = {
     "error": ("red", ":material/error:"),
     "warning": ("orange", ":material/warning:"),
     "note": ("gray", ":material/info:"),
     "ok": ("green", ":material/check_circle:"),
 }
+
+
+def tabs() -> Sequence[DeltaGenerator]:
+    """The page's tabs. The address is what counts: `part`, or else the tab of the user or item that it names.
+
+    They are not bound to it: a bound parameter can be set by its widget alone, and here links set it, too.
+    """
+    names = [OVERVIEW, *TABS.values()]
+    named = next((TABS[side] for side in ("user", "item") if st.query_params.get(side)), OVERVIEW)
+    part = st.query_params.get("part", named)
+    st.session_state[PART] = part if part in names else OVERVIEW
+    return st.tabs(names, key=PART, on_change=lambda: st.query_params.update(part=st.session_state[PART]))
+
+
+def go_on(label: str, key: str, icon: str, **params: str) -> None:
+    """A button that leads elsewhere on this page: a link to the page that one is on does nothing."""
+    if st.button(widgets.plain(label), key=key, icon=icon, type="tertiary"):
+        navigation.go("explore", **params)
 
 
 def summary(data: Dataset) -> None:
@@ -38,7 +62,9 @@ def health(data: Dataset) -> None:
     """Every check with its severity, the worst first."""
     checks = sorted(lookup.health(data), key=lambda check: list(SEVERITY).index(check.severity))
     bad = sum(check.severity in ("error", "warning") for check in checks)
-    widgets.section("Health", f"{bad} of {len(checks)} checks need a look." if bad else f"All {len(checks)} checks are fine.")
+    notes = sum(check.severity == "note" for check in checks)
+    fine = f"Nothing is wrong; {notes} of {len(checks)} checks have a note." if notes else f"All {len(checks)} checks are fine."
+    widgets.section("Health", f"{bad} of {len(checks)} checks need a look." if bad else fine)
     with st.container(border=True, key="health", gap="small"):
         for check in checks:
             tone, icon = SEVERITY[check.severity]
@@ -48,6 +74,9 @@ def health(data: Dataset) -> None:
                     widgets.untrusted(check.message)
                     if check.fix and check.severity != "ok":
                         st.caption(widgets.plain(check.fix))
+                    if check.rows is not None:
+                        label = f"Show {'it' if len(check.rows) == 1 else f'the {len(check.rows):,} {check.of}s'}"
+                        go_on(label, f"check_{check.name}", ":material/table_rows:", part=TABS[check.of], check=check.name)
 
 
 def shape(data: Dataset) -> None:
@@ -73,39 +102,11 @@ def shape(data: Dataset) -> None:
         widgets.chart("time", finding, charts.over_time(data.train.time), table, f"UTC.{held}")
 
 
-def side(data: Dataset, run: str | None, which: str) -> None:
-    """All users or items as a table; one of them with its interactions below."""
-    name = "user" if which == "user" else "item"
-    table = results.side_table(data, run, name)
-    wanted = st.text_input(
-        f"Find {name}s", key=f"find_{name}", placeholder="id or words", type="search", bind="query-params", width=420
-    ).strip()
-    texts = [column for column in ("user", "about", "item", "title", "category") if column in table]
-    if wanted:
-        hits = np.column_stack([table[column].str.contains(wanted, case=False, regex=False) for column in texts]).any(axis=1)
-        table = table[hits].reset_index(drop=True)
-    if not len(table):
-        st.markdown(":gray[Nothing fits these words.]")
-        return
-    part = widgets.pages_of(len(table), ROWS, f"{name}_page")
-    page = table.iloc[part].set_index(name)
-    st.caption(f"{len(table):,} {name}s, the most active first. Choose a row to see its interactions.")
-    key = f"{name}_table_{part.start}_{wanted}"
-    event = st.dataframe(page, on_select="rerun", selection_mode="single-row", key=key, column_config=_columns())
-    rows = event["selection"]["rows"]
-    if rows:
-        chosen = str(page.index[rows[0]])
-        user, item = lookup.positions(data, chosen if name == "user" else None, chosen if name == "item" else None)
-        widgets.section("Interactions of the chosen " + name)
-        _rows(data, run, browse.select(results.listing(data, run), user=user, item=item, order="highest loss"), f"of_{name}")
-
-
 def interactions(data: Dataset, run: str | None) -> None:
     """Every interaction, filtered; the address keeps the filter."""
     rows = results.listing(data, run)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        user_id = st.text_input("User id", key="user", bind="query-params", width=150).strip()
-        item_id = st.text_input("Item id", key="item", bind="query-params", width=150).strip()
+        user_id, item_id = _id("user"), _id("item")
         split = st.selectbox("Part", ["all", *browse.SPLITS], key="split", bind="query-params", width=130)
         names = [LABELS[label].word for label in Label if label in (0, 1, 2, 5, 6)]
         words = st.multiselect("Label", names, key="labelled", bind="query-params", width=280, placeholder="any")
@@ -118,18 +119,43 @@ def interactions(data: Dataset, run: str | None) -> None:
         return
     codes = tuple(int(label) for label in Label if LABELS[label].word in words)
     chosen = browse.select(rows, user=user, item=item, labels=codes, split=None if split == "all" else split, order=order)
-    _rows(data, run, chosen, "interactions")
+    if check := concerned(data, "interaction"):
+        chosen = chosen[np.isin(chosen, check.rows)]
+    listed(data, run, chosen, "interactions")
 
 
-def _rows(data: Dataset, run: str | None, chosen: np.ndarray, key: str) -> None:
+def _id(side: str) -> str:
+    """The user's or the item's id in the address, and the field that changes it."""
+    key = f"interactions_{side}"
+    st.session_state[key] = st.query_params.get(side, "")
+
+    def changed() -> None:
+        if wanted := st.session_state[key].strip():
+            st.query_params[side] = wanted
+        else:
+            st.query_params.pop(side, None)
+
+    return st.text_input(f"{side.title()} id", key=key, width=150, on_change=changed).strip()
+
+
+def concerned(data: Dataset, of: str) -> Check | None:
+    """The check in the address when its rows are these; says so, with the way back to all rows."""
+    wanted = st.query_params.get("check")
+    check = next((one for one in lookup.health(data) if one.name == wanted and one.of == of), None)
+    if check:
+        with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"concerned_{of}"):
+            tone, icon = SEVERITY[check.severity]
+            st.markdown(f":{tone}[{icon}]", width="content")
+            widgets.untrusted(f"Only what this check is about. {check.message}")
+            go_on(f"Show all {of}s", f"every_{of}", ":material/close:", part=TABS[of])
+    return check
+
+
+def listed(data: Dataset, run: str | None, chosen: np.ndarray, key: str) -> None:
     st.caption(f"{len(chosen):,} interactions")
     rows = results.listing(data, run).where(chosen)
-    columns = {"label": rows.label} | ({"loss": rows.loss} if run else {})
+    columns = {"part": np.array(browse.SPLITS)[rows.split], "label": rows.label} | ({"loss": rows.loss} if run else {})
     pairlist.show(data, Interactions(rows.user, rows.item), key, "interactions in Explore", columns)
     if len(chosen):
         with st.popover("Show as table", type="tertiary", icon=":material/table:"):
             st.dataframe(browse.interaction_table(data, rows.where(np.arange(min(len(rows), 1000)))), hide_index=True)
-
-
-def _columns() -> dict[str, object]:
-    return {"mean loss": st.column_config.NumberColumn(format="%.3f"), "about": st.column_config.TextColumn(width="large")}

@@ -4,6 +4,7 @@ import io
 import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -15,6 +16,7 @@ from core.artifacts import Home
 from core.datasets import exporting
 from core.records import Dataset
 from core.settings import ExportSettings
+from core.store import Store
 
 NOW = "as they stand now"
 FORMATS = {"csv": "CSV", "parquet": "Parquet", "recbole": "RecBole atomic files"}
@@ -69,27 +71,22 @@ def _zip(home: Home, name: str, settings: ExportSettings, version: str | None, f
 
 def _tables(data: Dataset) -> None:
     st.markdown("**What people and judges said**")
-    st.caption("As CSV for any spreadsheet. All but the judgments can be read in again as they are, here or elsewhere.")
-    store, home = state.store(), state.home()
-    for what in exchange.KINDS:
-
-        def make(what: str = what) -> str:
-            return exchange.file_of(store, data, what)[0]
-
-        icon = ":material/download:"
-        st.download_button(
-            f"Download {what}", make, f"{data.name}-{what}.csv", "text/csv", key=f"export_{what}", icon=icon, on_click="ignore"
-        )
-    st.download_button(
-        "Download guidelines",
-        lambda: guidelines.read(home, data.name),
-        f"{data.name}-guidelines.txt",
-        "text/plain",
-        key="export_guidelines",
-        icon=":material/download:",
-        on_click="ignore",
+    st.caption(
+        "For any spreadsheet. Decisions, people's labels, selections and guidelines can be read in again, here or elsewhere."
     )
+    store, home = state.store(), state.home()
+    icon = ":material/download:"
+    with st.container(horizontal=True):
+        for what in exchange.KINDS:
+            name, make = f"{data.name}-{what}.csv", partial(_file_of, store, data, what)
+            st.download_button(what.title(), make, name, "text/csv", key=f"export_{what}", icon=icon, on_click="ignore")
+        name, make = f"{data.name}-guidelines.txt", partial(guidelines.read, home, data.name)
+        st.download_button("Guidelines", make, name, "text/plain", key="export_guidelines", icon=icon, on_click="ignore")
     st.caption(
         "Judgments that another Winnow can take in, with the questions that they answer: `python -m core judge export "
         f"--dataset {widgets.plain(data.name)} --format winnow --out answers`."
     )
+
+
+def _file_of(store: Store, data: Dataset, what: str) -> str:
+    return exchange.file_of(store, data, what)[0]

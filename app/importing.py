@@ -181,8 +181,14 @@ def _report(draft: Draft) -> None:
         kept, *sentences = report.sentences()
         st.markdown(f"**{widgets.plain(kept)}** Format: {widgets.plain(draft.format)}.")
         for problem, sentence in zip(report.problems, sentences, strict=True):
-            with st.container(horizontal=True, vertical_alignment="top", gap="small"):
-                st.markdown(SIGNS[problem.severity], width="content")
-                widgets.untrusted(sentence)
+            say(problem.severity, sentence)
         st.caption("The first rows, as they stand in the file:")
         st.dataframe(draft.preview, hide_index=True, key="import_preview")
+
+
+def say(severity: str, sentence: str) -> None:
+    """One problem in a file, with its sign beside it."""
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
+        st.markdown(SIGNS[severity], width="content")
+        with st.container(gap=None):  # a text alone would go below the sign when it is long
+            widgets.untrusted(sentence)

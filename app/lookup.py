@@ -1,14 +1,16 @@
 """What pages know of a dataset: itself, its labels, judgments, decisions, audits and selections, read once per revision."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from scipy.sparse import csr_array
 
 from app import caching, state
 from core import assessment as assessments
-from core import browse, datasets, dynamics, pipeline
+from core import browse, datasets, dynamics, neighbours, pipeline, semantic
 from core import candidates as candidate_rules
 from core import labels as label_rules
 from core import preview as previews
@@ -18,8 +20,9 @@ from core.candidates import Answered
 from core.datasets import DatasetInfo, Draft, Peek
 from core.datasets.health import Check
 from core.datasets.health import health as health_checks
+from core.encoders import Encoded
 from core.records import Candidates, Dataset, Interactions, LabelSet, Source
-from core.settings import ImportSettings
+from core.settings import EncoderSettings, ImportSettings
 from core.store import audits
 
 
@@ -209,6 +212,12 @@ def answered(data: Dataset) -> Answered | None:
 def _answered(data: Dataset, identifier: str) -> Answered | None:
     found = _candidates(data, identifier)
     return None if found is None else candidate_rules.answered(found, labels(data), data.n_items)
+
+
+@caching.per_dataset
+def clicks(data: Dataset, side: str) -> csr_array:
+    """Who clicked what in train, a row a user or an item, see core.neighbours.clicks_of."""
+    return neighbours.clicks_of(data.train, side, data.n_users, data.n_items)
 
 
 def versions(name: str) -> pd.DataFrame:

@@ -11,8 +11,9 @@ from app import navigation, state, widgets
 from app.palette import SOURCES
 from core.records import Dataset, Interactions, Source
 
-WIDTHS = {"loss": 0.9, "label": 1.9, "given by": 1.6, "user view": 1.1, "item view": 1.1}
-"""Columns that a list may have: averaged loss, Label and Source codes, a Rating of each view ("" where missing)."""
+WIDTHS = {"part": 0.7, "loss": 0.9, "label": 1.9, "given by": 1.6, "user view": 1.1, "item view": 1.1}
+"""Columns that a list may have: part of the data, averaged loss, codes of Label and of Source, a Rating of each view ("" where
+missing)."""
 
 SIZE = 10
 LIMIT = 500
@@ -52,6 +53,8 @@ def _row(ids: tuple[str, str], title: str, values: dict[str, Any]) -> None:
                 st.text("–" if np.isnan(value) else f"{value:.3f}")
             elif column == "label":
                 widgets.label_badge(int(value))
+            elif column == "part":
+                st.caption(value)
             elif column == "given by":
                 st.caption(SOURCES[Source(value)])
             else:

@@ -88,16 +88,14 @@ def _difference(found: Incoming) -> None:
     by = ", ".join(f"{n:,} by {widgets.plain(who)}" for who, n in found.by.items())
     st.markdown(f"**{found.sentence()}**" + (f"  \n:gray[New: {by}]" if by else ""))
     for problem in found.problems:
-        with st.container(horizontal=True, vertical_alignment="top", gap="small"):
-            st.markdown(importing.SIGNS[problem.severity], width="content")
-            widgets.untrusted(told(problem))
+        importing.say(problem.severity, told(problem))
     if found.difference:
         st.code(found.difference, language="diff", wrap_lines=True)
     if len(found.preview):
         shown = found.preview.rename(columns={"user_id": "user", "item_id": "item", "annotator": "by"})
         if "relevant" in shown:
             shown["relevant"] = [ANSWERS.get(answer or "", "takes one back") for answer in shown["relevant"]]
-        st.dataframe(shown, hide_index=True, height=240, key="incoming_preview")
+        st.dataframe(shown, hide_index=True, height="content" if len(shown) < 8 else 240, key="incoming_preview")
         if len(shown) == incoming.PREVIEWED:
             st.caption(f"The first {len(shown):,} rows.")
 

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import streamlit as st
 
 from app import state
+
+LEFT_BEHIND_S = 86_400
+"""Nobody comes back to an import after a day."""
 
 
 def put_aside(key: str, files: Sequence[Any]) -> list[Path]:
@@ -20,6 +24,7 @@ def put_aside(key: str, files: Sequence[Any]) -> list[Path]:
         forget(key)
         uploads = state.home().cache / "uploads"
         uploads.mkdir(parents=True, exist_ok=True)
+        _sweep(uploads)
         top = tempfile.mkdtemp(dir=uploads)
         for file in files:
             given = PurePosixPath(file.name)
@@ -35,6 +40,13 @@ def forget(key: str) -> None:
     _, folder = st.session_state.pop(key, (None, None))
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(uploads: Path) -> None:
+    """Remove what pages have left behind that were reloaded or closed in the middle."""
+    for folder in uploads.iterdir():
+        if folder.stat().st_mtime < time.time() - LEFT_BEHIND_S:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folder_name(given: PurePosixPath) -> str:

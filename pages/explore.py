@@ -2,15 +2,13 @@
 
 import streamlit as st
 
-from app import exploring, loop, state, widgets
+from app import exploring, loop, sides, state, widgets
 
 widgets.title("Explore", "What is in the dataset, and whether it is sound enough to learn from.")
 data = widgets.need_dataset()
 run = state.run_id()
 
-overview, users, items, interactions = st.tabs(
-    ["Overview", "Users", "Items", "Interactions"], key="part", on_change="rerun", bind="query-params"
-)
+overview, users, items, interactions = exploring.tabs()
 if overview.open:
     with overview:
         exploring.summary(data)
@@ -21,10 +19,10 @@ if overview.open:
             exploring.shape(data)
 if users.open:
     with users:
-        exploring.side(data, run, "user")
+        sides.show(data, run, "user")
 if items.open:
     with items:
-        exploring.side(data, run, "item")
+        sides.show(data, run, "item")
 if interactions.open:
     with interactions:
         exploring.interactions(data, run)

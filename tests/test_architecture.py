@@ -25,6 +25,7 @@ LAYERS = [
         "mixture",
         "counterfactuals",
         "nearest",
+        "neighbours",
     },
     {"alignment", "doubt", "queue", "rivals", "scrutiny", "phrases"},
     {"candidates", "judges", "known"},

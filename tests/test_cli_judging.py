@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from core import candidates, datasets
+from core import candidates, datasets, incoming
 from core.__main__ import run
 from core.artifacts import Home
 from core.judges import trail
@@ -55,6 +55,24 @@ def test_away_and_back(ready: Home, call: Call, tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr()
     assert "Read 13 lines: 10 known, 2 invalid, 1 broken." in said.out
     assert "line 1: broken" in said.err
+
+
+def test_the_app_reads_the_same_answers_in_once(ready: Home, call: Call, tmp_path: Path) -> None:
+    settings = ("--judge", "openai", "--model", "gpt-4o-mini", "--url", "http://127.0.0.1:9")
+    made = call("judge", "export", *settings, "--out", tmp_path / "out")
+    questions = (tmp_path / "out" / made["files"][0]["name"]).read_text().splitlines()
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text("\n".join([*batch_answers(questions, "malformed:6"), '{"half": ']))
+    store, data = Store.open(ready), datasets.load(ready, "demo")
+    found = incoming.examine(ready, store, data, answers, annotator="ann")
+    assert (found.kind, found.new, found.same) == ("judgments", 10, 0)
+    assert sorted(line for problem in found.problems for line in problem.lines)[-1] == 13
+    assert sum(problem.count for problem in found.problems) == 3
+    assert not len(store.judgments("demo"))
+    receipt = found.take()
+    assert (receipt.n, receipt.undo, len(store.judgments("demo"))) == (10, (), 10)
+    again = incoming.examine(ready, store, data, answers, annotator="ann")
+    assert (again.new, again.same) == (0, 10)
 
 
 def test_answers_for_another_machine(ready: Home, call: Call, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from core.datasets.health import Check, health
 from core.records import Dataset, Interactions
 
 DAY = 86_400
+SPLITS = ("train", "valid", "test")
 
 
 def texts(prefix: str, n: int) -> np.ndarray:
@@ -41,12 +42,43 @@ def test_a_sound_dataset_passes(sound: Dataset) -> None:
     assert check(sound, "density").message == "1,440 of 4,800 possible pairs are observed (30.000%)."
 
 
-def test_a_pair_in_train_and_test_is_an_error(sound: Dataset) -> None:
+def test_pairs_that_come_twice_or_in_two_parts_are_errors(sound: Dataset) -> None:
+    repeated = sound.train.where(np.r_[np.arange(len(sound.train)), 5, 7])
+    twice = check(replace(sound, train=repeated), "duplicates")
+    assert (twice.severity, twice.count, twice.of) == ("error", 2, "interaction")
+    assert twice.rows.tolist() == [len(sound.train), len(sound.train) + 1]
+    assert check(replace(sound, train=repeated), "leakage").severity == "ok"
     test = Interactions(sound.train.user[:3], sound.train.item[:3], time=sound.test.time[:3])
-    assert (check(replace(sound, test=test), "duplicates").severity, check(replace(sound, test=test), "duplicates").count) == (
-        "error",
-        3,
-    )
+    leaked = check(replace(sound, test=test), "leakage")
+    assert (leaked.severity, leaked.count) == ("error", 3)
+    assert leaked.rows.tolist() == list(range(len(sound.train) + len(sound.valid), len(sound.train) + len(sound.valid) + 3))
+    assert check(replace(sound, test=test), "duplicates").severity == "ok"
+    held = check(replace(sound, valid=sound.test), "leakage")
+    assert held.count == len(sound.test)
+
+
+def test_one_user_or_one_item_with_a_huge_share(sound: Dataset) -> None:
+    more = Interactions(np.full(200, 3, np.int32), np.arange(200, dtype=np.int32) % 40)
+    train = Interactions(np.r_[sound.train.user, more.user], np.r_[sound.train.item, more.item])
+    user = check(replace(sound, train=train), "one user's share")
+    assert (user.severity, user.of, user.rows.tolist()) == ("warning", "user", [3])
+    assert "'u3', has 17.9% of the training clicks, 26 times as many" in user.message
+    assert check(replace(sound, train=train), "one item's share").severity == "ok"
+    train = Interactions(np.r_[sound.train.user, np.arange(120).repeat(3)], np.r_[sound.train.item, np.full(360, 7)])
+    item = check(replace(sound, train=train), "one item's share")
+    assert (item.severity, item.rows.tolist(), "'Title 7'" in item.message) == ("warning", [7], True)
+
+
+def test_one_time_for_everything_says_so_and_nothing_else_about_time(sound: Dataset) -> None:
+    parts = {name: replace(getattr(sound, name), time=np.zeros(len(getattr(sound, name)), np.int64)) for name in SPLITS}
+    still = replace(sound, **parts)
+    same = check(still, "same time")
+    assert (same.severity, same.count, len(same.rows)) == ("warning", 1440, 1440)
+    assert "1970-01-01T00:00:00, stands at 1,440 of 1,440" in same.message
+    assert not [one for one in health(still) if one.name in ("time order", "time gaps")]
+    parts["train"] = replace(sound.train, time=np.where(np.arange(len(sound.train)) < 320, 0, sound.train.time + 5 * DAY))
+    some = check(replace(sound, train=parts["train"]), "same time")
+    assert (some.count, some.rows.tolist()) == (320, list(range(320)))
 
 
 def test_users_with_little_or_nothing_to_learn_from(sound: Dataset) -> None:
@@ -68,6 +100,10 @@ def test_items_that_nobody_trained_on(sound: Dataset) -> None:
     cold = check(data, "items without training")
     assert (cold.severity, cold.count) == ("note", 4)
     assert "4 of them looked for in the test" in cold.message
+    assert cold.rows.tolist() == [0, 1, 2, 3]
+    unseen = check(data, "items only in test")
+    assert (unseen.count, unseen.of) == (4, "item")
+    assert "4 items with 10.0% of the test's positives" in unseen.message
 
 
 def test_items_without_text_and_with_one_title(sound: Dataset) -> None:
@@ -116,3 +152,5 @@ def test_every_trouble_says_what_to_do(sound: Dataset) -> None:
     for one in health(bare):
         assert one.message.endswith(".")
         assert (one.severity == "ok") == (one.fix == ""), one
+        assert (one.rows is None) == (one.of == ""), one
+        assert one.severity == "ok" or one.rows is not None or one.name in ("density", "evaluated users"), one

@@ -1,5 +1,6 @@
 """The page Files: what is read in is shown first, written once, and taken back."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -72,3 +73,12 @@ def test_a_broken_file_says_so_in_one_sentence(ready: Home, open_page: Open, nam
     assert message in page.error[0].value.replace("\\", "")
     assert "Nothing was written" in said(page)
     assert not [button for button in page.button if button.key == "incoming_write"]
+
+
+def test_what_was_put_aside_and_left_behind_is_removed_after_a_day(ready: Home, data: Dataset, open_page: Open) -> None:
+    folders = [ready.cache / "uploads" / name for name in ("old", "new")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    os.utime(folders[0], (1, 1))
+    upload(open_page("files"), "rules.txt", "Be kind.")
+    assert [folder.exists() for folder in folders] == [False, True]

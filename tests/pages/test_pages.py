@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import compare, datasets, jobs, runs
 from core.artifacts import Home
+from core.datasets.health import health
 from core.records import Label
 from core.settings import DemoSettings
 from core.store import Store
@@ -137,6 +138,36 @@ def test_explore_filters_by_address(ready: Home, open_page: Open) -> None:
     assert "no such user or item" in said(page)
     page = open_page("explore", part="Users", find_user=user)
     assert "1 users, the most active first" in said(page)
+
+
+def test_explore_opens_a_user_and_an_item_by_their_address(ready: Home, open_page: Open) -> None:
+    data = datasets.load(ready, NAME)
+    user, item = int(data.train.user[0]), int(data.train.item[0])
+    page = open_page("explore", user=str(data.user_ids[user]))
+    assert f"User {data.user_ids[user]}" in said(page)
+    assert str(data.user_text[user]) in said(page)
+    counts = [int((part.user == user).sum()) for part in (data.train, data.valid, data.test)]
+    assert f"clicks: {counts[0]} train, {counts[1]} valid, {counts[2]} test" in said(page)
+    newest = np.argmax(np.where(data.test.user == user, data.test.time, -1))
+    assert str(data.item_title[data.test.item[newest]]) in said(page)
+    assert "By the training's vectors" in said(page)
+    assert "By text" not in said(page)
+    near = [button for button in page.button if (button.key or "").startswith("near_shared clicks")]
+    assert near
+    page = open_page("explore", item=str(data.item_ids[item]))
+    assert str(data.item_title[item]) in said(page)
+    assert "By text" in said(page)
+    assert "has no item nothing" in open_page("explore", item="nothing").warning[0].value
+
+
+def test_a_health_check_opens_the_rows_it_is_about(ready: Home, open_page: Open) -> None:
+    data = datasets.load(ready, NAME)
+    few = next(check for check in health(data) if check.of == "user")
+    page = open_page("explore", part="Users", check=few.name)
+    assert few.message in said(page)
+    assert f"{len(few.rows):,} users, the most active first" in said(page)
+    page = open_page("explore")
+    assert page.button(key=f"check_{few.name}").label == f"Show the {len(few.rows):,} users"
 
 
 def test_judged_pairs_are_filtered_by_address(ready: Home, open_page: Open) -> None:
