@@ -101,11 +101,11 @@ def side(data: Dataset, run: str | None, which: str) -> None:
 
 
 def interactions(data: Dataset, run: str | None) -> None:
-    """Every interaction, filtered; the address keeps the filter."""
+    """Every interaction, filtered; the address keeps the filter, under names that no pair's address has."""
     rows = results.listing(data, run)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        user_id = st.text_input("User id", key="user", bind="query-params", width=150).strip()
-        item_id = st.text_input("Item id", key="item", bind="query-params", width=150).strip()
+        user_id = st.text_input("User id", key="by_user", bind="query-params", width=150).strip()
+        item_id = st.text_input("Item id", key="by_item", bind="query-params", width=150).strip()
         split = st.selectbox("Part", ["all", *browse.SPLITS], key="split", bind="query-params", width=130)
         names = [LABELS[label].word for label in Label if label in (0, 1, 2, 5, 6)]
         words = st.multiselect("Label", names, key="labelled", bind="query-params", width=280, placeholder="any")

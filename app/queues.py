@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import caching, deciding, lookup, results, state, words
+from app import caching, deciding, lookup, pairlist, results, state, words
 from core import agreement, browse, candidates, labels, queue
 from core.agreement import Estimate
 from core.labels import PAIR
 from core.queue import ORDERS, Learned, Reviewable
-from core.records import VIEWS, Dataset
+from core.records import VIEWS, Dataset, Interactions
 
 ORDER, SIZE, MODE = "review_order", "review_size", "review_mode"
 """Session keys of the page's widgets."""
@@ -79,7 +79,9 @@ def _codes(
     known = pile(data)
     if order == "flagged":  # my own, too, until I say something else
         return codes_of(data, queue.flagged(standing))
-    if order == "differ":
+    if order == "sent":
+        codes = _sent(data)
+    elif order == "differ":
         codes = codes_of(data, queue.differing(standing))
     elif order == "sample":
         samples = lookup.audit_samples(data)
@@ -91,6 +93,32 @@ def _codes(
     else:
         codes = _ordered(data, *_stamp(data), "doubtful" if order == "learned" else order)
     return codes[~np.isin(codes, codes_of(data, mine))]
+
+
+def send(data: Dataset, pairs: Interactions) -> None:
+    """Make these pairs the queue of a new session."""
+    st.session_state[state.SENT] = (data.fingerprint, pairs)
+    st.session_state[ORDER] = "sent"
+    restart(data)
+
+
+def follow(data: Dataset) -> None:
+    """Let Pair walk through the order of the queue that its address names, which may have been left in another tab."""
+    key = st.query_params.get("list", "")
+    order = key.removeprefix("review-")
+    if key == order or order not in orders(data, deciding.is_blind()) or key in st.session_state.get(state.LISTS, {}):
+        return
+    standing = lookup.standing(data)
+    codes = _codes(data, order, None, deciding.is_blind(), standing, standing[standing["annotator"] == state.annotator()])
+    pairs = Interactions((codes // data.n_items).astype(np.int32), (codes % data.n_items).astype(np.int32))
+    pairlist.keep(data, key, f"Review: {ORDERS[order].title}", pairs)
+
+
+def _sent(data: Dataset) -> np.ndarray:
+    """Codes of the pairs that were sent here, without those that are held out."""
+    fingerprint, pairs = st.session_state.get(state.SENT, ("", None))
+    codes = pairs.codes(data.n_items) if pairs is not None and fingerprint == data.fingerprint else np.zeros(0, np.int64)
+    return codes[~labels.held_out(data, codes)]
 
 
 def codes_of(data: Dataset, pairs: pd.DataFrame) -> np.ndarray:
@@ -192,6 +220,7 @@ def agreed(data: Dataset, now: Session) -> Estimate:
     return agreement.share(hit, np.ones(len(hit)))
 
 
-def orders(blind: bool) -> list[str]:
+def orders(data: Dataset, blind: bool) -> list[str]:
     """The orders that may be chosen; in blind mode those that tell nothing of the judge's answers."""
-    return [name for name, one in ORDERS.items() if not (blind and one.tells)]
+    without = () if len(_sent(data)) else ("sent",)
+    return [name for name, one in ORDERS.items() if not (blind and one.tells) and name not in without]

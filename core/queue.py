@@ -57,6 +57,7 @@ ORDERS = {
         "It is fitted anew with every decision; in blind mode it sees no rating.",
     ),
     "flagged": Order("Flagged", "Pairs that somebody wants to have looked at again."),
+    "sent": Order("Sent here", "Pairs that you sent here from a list or a map, in the order they had there."),
     "differ": Order("People differ", "Pairs with different answers by people; who is none of them can settle it."),
 }
 
