@@ -10,8 +10,6 @@ from app.palette import LABELS
 from core import dynamics, projection
 from core.records import Dataset, Interactions, Label
 
-AXES = ("variability", "confidence")
-
 
 @st.fragment
 def threshold(data: Dataset, run_id: str) -> None:
@@ -69,7 +67,7 @@ def data_map(data: Dataset, run_id: str) -> None:
     by = st.session_state.get("by") or BY_LABEL  # as the distribution is grouped
     choice = Choice(run_id, "mean", 0, by)
     seen, losses = lossview.view(data, choice), results.losses(run_id)
-    points = np.column_stack([np.sqrt(losses["variance"]), np.exp(-losses["mean"])])
+    points = dynamics.learnt(losses)
     chosen = lasso.chosen(points, lasso.outlines("data_map", run_id))
     at = projection.drawn(len(points), maps.DRAWN, seen.group > 0)
     finding = _finding(points, seen.group)
@@ -79,7 +77,7 @@ def data_map(data: Dataset, run_id: str) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         figure = maps.plane(points, at, chosen, codes=seen.group, axes=axes, height=520)
-        table = pd.DataFrame(points[at[:1000]], columns=list(AXES))
+        table = pd.DataFrame(points[at[:1000]], columns=list(maps.AXES))
         table = table.assign(label=[LABELS[Label(code)].word for code in seen.group[at[:1000]]])
         lasso.chart("data_map", run_id, finding, figure, table, about)
     with right, st.container(border=True, key="data_map_selected"):
@@ -108,5 +106,5 @@ def _finding(points: np.ndarray, group: np.ndarray) -> str:
     if not {Label.HARD_POSITIVE, Label.NOISY_POSITIVE} <= middle.keys():
         return "Which clicks the model learns, and how steadily"
     hard, noisy = middle[Label.HARD_POSITIVE], middle[Label.NOISY_POSITIVE]
-    told = [f"{name} {h:.2f} for hard, {n:.2f} for noisy positives" for name, h, n in zip(AXES, hard, noisy, strict=True)]
+    told = [f"{name} {h:.2f} for hard, {n:.2f} for noisy positives" for name, h, n in zip(maps.AXES, hard, noisy, strict=True)]
     return f"Medians: {'; '.join(reversed(told))}"
