@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import caching, state
 from core import assessment as assessments
-from core import browse, datasets, dynamics, pipeline
+from core import browse, datasets, dynamics, pipeline, semantic
 from core import candidates as candidate_rules
 from core import labels as label_rules
 from core import preview as previews
@@ -18,7 +18,7 @@ from core.candidates import Answered
 from core.datasets import DatasetInfo, Draft, Peek
 from core.datasets.health import Check
 from core.datasets.health import health as health_checks
-from core.records import Candidates, Dataset, Interactions, LabelSet, Source
+from core.records import Candidates, Dataset, Interactions, LabelSet, Relevance, Source
 from core.settings import ImportSettings
 from core.store import audits
 
@@ -178,6 +178,18 @@ def candidates(data: Dataset) -> Candidates | None:
 def _candidates(data: Dataset, identifier: str) -> Candidates | None:
     found, about = candidate_rules.load(state.home(), data, identifier)
     return found if about["dataset_fingerprint"] == data.fingerprint else None
+
+
+def texts(data: Dataset) -> tuple[Relevance, str] | None:
+    """Text vectors of users and items as they are kept, and who encoded them; None where none are. Nothing is encoded."""
+    path = semantic.kept_path(data, state.home().cache)
+    return _texts(data, _changed(path)) if path.exists() else None
+
+
+@caching.per_dataset
+def _texts(data: Dataset, changed: tuple[int, ...]) -> tuple[Relevance, str]:
+    vectors, name = semantic.kept_items(data, state.home().cache)
+    return semantic.profiles(vectors, data.train, data.n_users), name
 
 
 def answered(data: Dataset) -> Answered | None:

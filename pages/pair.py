@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import deciding, loop, pairmodel, pairview, queues, widgets
+from app import deciding, loop, nearby, pairmodel, pairview, queues, widgets
 
 widgets.title("Pair", "Is this item relevant to this user? Look at both, at the judge's two views and at the loss, and decide.")
 data = widgets.need_dataset()
@@ -34,5 +34,6 @@ else:
     if run:
         pairmodel.learnt(data, pair, run)
         pairmodel.turned(data, pair, run)
+    nearby.show(data, pair, run, blind=deciding.is_blind())
 deciding.timeline(data, pair)
 loop.show_next("pair", data)
