@@ -180,10 +180,14 @@ def _candidates(data: Dataset, identifier: str) -> Candidates | None:
     return found if about["dataset_fingerprint"] == data.fingerprint else None
 
 
-def texts(data: Dataset) -> tuple[Relevance, str] | None:
-    """Text vectors of users and items as they are kept, and who encoded them; None where none are. Nothing is encoded."""
-    path = semantic.kept_path(data, state.home().cache)
-    return _texts(data, _changed(path)) if path.exists() else None
+def has_texts(data: Dataset) -> bool:
+    """Whether `texts` has something to read."""
+    return semantic.kept_path(data, state.home().cache).exists()
+
+
+def texts(data: Dataset) -> tuple[Relevance, str]:
+    """Text vectors of users and items as they are kept, and who encoded them. Nothing is encoded."""
+    return _texts(data, _changed(semantic.kept_path(data, state.home().cache)))
 
 
 @caching.per_dataset

@@ -23,14 +23,18 @@ FORMULA = (
 def show(data: Dataset, pair: Pair, run: Run | None, *, blind: bool) -> None:
     """The nearest training clicks. When `blind`, nothing of what judges, models and people say of them is shown."""
     widgets.section("Nearest clicks", FORMULA)
-    spaces = _spaces(data, run)
+    spaces = [BY_MODEL] * (run is not None) + [BY_TEXT] * lookup.has_texts(data)
+    if BY_TEXT not in spaces:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("By texts: no text vectors are kept for these data yet; finding candidates makes them.", width="content")
+            navigation.link("board", "Find candidates")
     if not spaces:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         look = {"required": True, "persist_state": "session"}
-        by = st.segmented_control("Alike by", list(spaces), default=next(iter(spaces)), key="nearest_by", **look)
+        by = st.segmented_control("Alike by", spaces, default=spaces[0], key="nearest_by", **look)
         n = st.segmented_control("How many", COUNTS, default=COUNTS[0], key="nearest_n", **look)
-    found = nearest.nearest(spaces.get(by) or next(iter(spaces.values())), data.train, pair.user, pair.item, n)
+    found = nearest.nearest(_vectors(data, run, by), data.train, pair.user, pair.item, n)
     pairs = Interactions(data.train.user[found.place], data.train.item[found.place])
     title = str(data.item_title[pair.item])
     codes = lookup.codes_now(data, pairs)
@@ -43,19 +47,15 @@ def show(data: Dataset, pair: Pair, run: Run | None, *, blind: bool) -> None:
         pairlist.show(data, pairs, key, name, columns, on_pair=True)
 
 
-def _spaces(data: Dataset, run: Run | None) -> dict[str, Embeddings | Relevance]:
-    """The vectors that there are, by name; how to get those that there are not is said."""
-    spaces: dict[str, Embeddings | Relevance] = {BY_MODEL: results.embeddings(run.id)} if run else {}
-    texts = lookup.texts(data)
-    if texts is not None and texts[0].item.any():
-        spaces[BY_TEXT] = texts[0]
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if texts is None:
-            st.caption("By texts: no text vectors are kept for these data yet; finding candidates makes them.", width="content")
-            navigation.link("board", "Find candidates")
-        elif BY_TEXT not in spaces:
-            st.caption("By texts: nothing is known of the items but their ids.")
-    return spaces
+def _vectors(data: Dataset, run: Run | None, by: str) -> Embeddings | Relevance:
+    """The vectors to compare by; what those of texts are is said."""
+    if run and by != BY_TEXT:
+        return results.embeddings(run.id)
+    with st.spinner("Reading the text vectors"):
+        vectors, encoder = lookup.texts(data)
+    told = f"An item's vector is that of its text, by {encoder}; a user's is the sum of those of the items they clicked."
+    st.caption(widgets.plain(told if vectors.item.any() else "The items have no texts: nothing is like anything."))
+    return vectors
 
 
 def _blindly(n: int) -> str:
