@@ -134,12 +134,12 @@ def _end(path: np.ndarray, bands: dict[int, Band]) -> str:
 
 def _on_map(data: Dataset, run: Run, at: int) -> None:
     """The click `at` among all on the data map."""
-    points, counted = _points(data, run.id)
+    points, counted, middle_of_all = _points(data, run.id)
     own = points[at]
     sure, steady = float((points[:, 1] > own[1]).mean()), float((points[:, 0] < own[0]).mean())
     finding = f"The model is less sure of it than of {sure:.0%} of the clicks, and wavers more than about {steady:.0%}"
     middles = _middles(data, run.id)
-    rows = [("this pair", own), ("median of all", np.median(points, axis=0))]
+    rows = [("this pair", own), ("median of all", middle_of_all)]
     rows += [(f"median of {LABELS[Label(code)].word}", middle) for code, middle in middles.items()]
     columns = {axis: [place[n] for _, place in rows] for n, axis in enumerate(maps.AXES)}
     table = pd.DataFrame({"": [name for name, _ in rows]} | columns)
@@ -148,9 +148,10 @@ def _on_map(data: Dataset, run: Run, at: int) -> None:
 
 
 @caching.per_dataset
-def _points(data: Dataset, run_id: str) -> tuple[np.ndarray, Grid]:
+def _points(data: Dataset, run_id: str) -> tuple[np.ndarray, Grid, np.ndarray]:
+    """Every click on the data map, how many lie where, and their median."""
     points = dynamics.learnt(results.losses(run_id))
-    return points, dynamics.grid(points)
+    return points, dynamics.grid(points), np.median(points, axis=0)
 
 
 @caching.per_revision
