@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import deciding, judgecharts, lookup, navigation, state, widgets, words
+from app import deciding, judgecharts, lookup, pairlist, state, widgets, words
 from core import labels
 from core.agreement import Estimate
 from core.assessment import AGREEMENT, MEANS, Assessment
@@ -92,9 +92,8 @@ def _queue(data: Dataset, found: Assessment, sample: int) -> None:
     if st.button(
         "Audit the next pair", key="audit_next", icon=":material/visibility_off:", type="primary", disabled=not len(pairs)
     ):
-        st.session_state[state.PAIRS] = (f"audit sample {sample}", data.fingerprint, pairs)
         st.session_state[deciding.BLIND] = True
-        navigation.go("pair", user=str(data.user_ids[pairs.user[0]]), item=str(data.item_ids[pairs.item[0]]))
+        pairlist.walk(data, pairs, f"audit sample {sample}")
     of = f"{size:,} of {found.sample['population']:,} pairs, judged in both views by {found.sample['model']}"
     about = f"Sample {sample}: {of}, prompt version {found.sample['prompt_version']}."
     st.caption(widgets.plain(about))

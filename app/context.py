@@ -36,11 +36,11 @@ def choose() -> None:
 
 
 def _other_dataset() -> None:
-    """The old trainings and the old list of pairs belong to the old dataset."""
+    """The old trainings and the old lists of pairs belong to the old dataset."""
     st.session_state[state.RUN] = None
     for key in ("a", "b"):
         st.query_params.pop(key, None)
-    st.session_state.pop(state.PAIRS, None)
+    st.session_state.pop(state.LISTS, None)
 
 
 def _complain(what: str, wanted: str | None) -> None:

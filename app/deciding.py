@@ -30,7 +30,7 @@ SHORTCUTS = {"yes": "1", "no": "2", "unsure": "3"}
 
 def is_blind() -> bool:
     """Whether what judges and others said is hidden from who has not decided yet."""
-    return bool(st.session_state.get(BLIND))
+    return bool(st.session_state.setdefault(BLIND, "blind" in st.query_params))  # a link from Review may begin a session
 
 
 def blind_toggle() -> bool:

@@ -103,7 +103,7 @@ def shape(data: Dataset) -> None:
 
 
 def interactions(data: Dataset, run: str | None) -> None:
-    """Every interaction, filtered; the address keeps the filter."""
+    """Every interaction, filtered; the address keeps the filter, under names that no pair's address has."""
     rows = results.listing(data, run)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         user_id, item_id = _id("user"), _id("item")

@@ -35,7 +35,7 @@ def show(
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.popover("Both lists", type="tertiary", icon=":material/table:"):
                 st.dataframe(_table(data, before, after, own), hide_index=True, height=320)
-            navigation.link("explore", "History", icon=":material/person:", user=str(data.user_ids[user]))
+            navigation.link("explore", "History", icon=":material/person:", part="Interactions", by_user=str(data.user_ids[user]))
 
 
 def _titles(data: Dataset, items: np.ndarray, own: set[int]) -> None:

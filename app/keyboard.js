@@ -263,7 +263,8 @@ class Review {
     const url = new URL("pair", document.baseURI);
     const here = new URLSearchParams(location.search);
     for (const name of ["dataset", "run"]) if (here.get(name)) url.searchParams.set(name, here.get(name));
-    for (const [name, value] of [["user", user], ["item", item]]) url.searchParams.set(name, value);
+    const more = { list: `review-${this.data.order}`, ...(this.data.blind ? { blind: 1 } : {}), user, item };
+    for (const [name, value] of Object.entries(more)) url.searchParams.set(name, value);
     return url.href;
   }
 

@@ -1,6 +1,5 @@
 """What pages know of a dataset: itself, its labels, judgments, decisions, audits and selections, read once per revision."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,8 @@ from core.candidates import Answered
 from core.datasets import DatasetInfo, Draft, Peek
 from core.datasets.health import Check
 from core.datasets.health import health as health_checks
-from core.encoders import Encoded
-from core.records import Candidates, Dataset, Interactions, LabelSet, Source
-from core.settings import EncoderSettings, ImportSettings
+from core.records import Candidates, Dataset, Interactions, LabelSet, Relevance, Source
+from core.settings import ImportSettings
 from core.store import audits
 
 
@@ -200,6 +198,22 @@ def candidates(data: Dataset) -> Candidates | None:
 def _candidates(data: Dataset, identifier: str) -> Candidates | None:
     found, about = candidate_rules.load(state.home(), data, identifier)
     return found if about["dataset_fingerprint"] == data.fingerprint else None
+
+
+def has_texts(data: Dataset) -> bool:
+    """Whether `texts` has something to read."""
+    return semantic.kept_path(data, state.home().cache).exists()
+
+
+def texts(data: Dataset) -> tuple[Relevance, str]:
+    """Text vectors of users and items as they are kept, and who encoded them. Nothing is encoded."""
+    return _texts(data, _changed(semantic.kept_path(data, state.home().cache)))
+
+
+@caching.per_dataset
+def _texts(data: Dataset, changed: tuple[int, ...]) -> tuple[Relevance, str]:
+    vectors, name = semantic.kept_items(data, state.home().cache)
+    return semantic.profiles(vectors, data.train, data.n_users), name
 
 
 def answered(data: Dataset) -> Answered | None:

@@ -25,8 +25,6 @@ from core import dynamics, projection, regions
 from core.records import Dataset, Interactions, Label
 from core.regions import Density
 
-AXES = ("variability", "confidence")
-
 
 @st.fragment
 def threshold(data: Dataset, run_id: str) -> None:
@@ -85,7 +83,7 @@ def data_map(data: Dataset, run_id: str) -> None:
     by = st.session_state.get("by") or BY_LABEL  # as the distribution is grouped
     choice = Choice(run_id, "mean", 0, by)
     seen, losses = lossview.view(data, choice), results.losses(run_id)
-    points = _points(losses)
+    points = dynamics.learnt(losses)
     chosen = lasso.chosen(points, lasso.outlines("data_map", run_id))
     at = projection.drawn(len(points), maps.DRAWN, seen.group)
     finding = _finding(points, seen.group)
@@ -97,7 +95,7 @@ def data_map(data: Dataset, run_id: str) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         figure = maps.plane(points, at, chosen, codes=seen.group, axes=axes, height=520, density=_shade(data, run_id))
-        table = pd.DataFrame(points[at[:1000]], columns=list(AXES))
+        table = pd.DataFrame(points[at[:1000]], columns=list(maps.AXES))
         table = table.assign(label=[LABELS[Label(code)].word for code in seen.group[at[:1000]]])
         lasso.chart("data_map", run_id, finding, figure, table, about)
     with right, st.container(border=True, key="data_map_selected"):
@@ -121,12 +119,7 @@ def data_map(data: Dataset, run_id: str) -> None:
 
 @caching.per_dataset
 def _shade(data: Dataset, run_id: str) -> Density:
-    return regions.density(_points(results.losses(run_id)))
-
-
-def _points(losses: dict[str, np.ndarray]) -> np.ndarray:
-    """Where each click lies on the data map: (n, 2) as AXES."""
-    return np.column_stack([np.sqrt(losses["variance"]), np.exp(-losses["mean"])])
+    return regions.density(dynamics.learnt(results.losses(run_id)))
 
 
 def _finding(points: np.ndarray, group: np.ndarray) -> str:
@@ -136,5 +129,5 @@ def _finding(points: np.ndarray, group: np.ndarray) -> str:
         steady, sure = np.median(points, axis=0)
         return f"Half of the clicks have a confidence above {sure:.2f}, half a variability below {steady:.2f}"
     hard, noisy = middle[Label.HARD_POSITIVE], middle[Label.NOISY_POSITIVE]
-    told = [f"{name} {h:.2f} for hard, {n:.2f} for noisy positives" for name, h, n in zip(AXES, hard, noisy, strict=True)]
+    told = [f"{name} {h:.2f} for hard, {n:.2f} for noisy positives" for name, h, n in zip(maps.AXES, hard, noisy, strict=True)]
     return f"Medians: {'; '.join(reversed(told))}"

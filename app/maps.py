@@ -8,7 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts import _figure
-from app.palette import GREY, LABELS, PRIMARY, SOURCES
+from app.palette import GREY, HUMAN, LABELS, PRIMARY, SOURCES
+from core.dynamics import Grid
 from core.records import Label, Source
 from core.regions import Density
 
@@ -19,6 +20,9 @@ SCALE = [[0, "#5A7BD8"], [0.5, "#2AA198"], [1, "#B5851B"]]
 """From low to high; each colour can be seen on white and on black."""
 SHADE = [[0, "rgba(123,132,148,0)"], [0.02, "rgba(123,132,148,0.10)"], [1, "rgba(123,132,148,0.55)"]]
 """Of the density: grey over whatever the theme's background is."""
+DENSITY = [[0, "rgba(122,95,214,0.18)"], [1, "rgba(122,95,214,1)"]]
+AXES = ("variability", "confidence")
+"""Of the data map."""
 SOURCE_LOOKS = {
     Source.NONE: ("#7B8494", "circle"),
     Source.MODEL: ("#7B8494", "square"),
@@ -149,3 +153,21 @@ def thrown_away(rows: list[dict[str, Any]], random: float) -> go.Figure:
     figure.add_vline(random, line={"color": GREY, "width": 1.5, "dash": "dot"})
     figure.update_yaxes(autorange="reversed")
     return figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+
+
+def placed(counted: Grid, own: np.ndarray, middles: dict[int, np.ndarray]) -> go.Figure:
+    """One click (2,) on the data map, over how many clicks lie where; `middles` are the medians of groups by Label code."""
+    figure = _figure("Variability of the loss", "Confidence: exp(−averaged loss)", 360)
+    seen = np.where(counted.counts > 0, np.log10(np.maximum(counted.counts, 1)), np.nan)
+    x, y = ((edges[1:] + edges[:-1]) / 2 for edges in (counted.x, counted.y))
+    ticks = np.arange(np.floor(np.nanmax(seen, initial=0)) + 1)
+    bar = {"title": {"text": "clicks", "side": "right"}, "thickness": 10, "len": 0.8, "tickvals": ticks}
+    bar["ticktext"] = [f"{10 ** int(tick):,}" for tick in ticks]
+    figure.add_heatmap(z=seen, x=x, y=y, colorscale=DENSITY, colorbar=bar, hoverinfo="skip")
+    for code, middle in middles.items():
+        look = LABELS[Label(code)]
+        marker = {"color": look.colour, "symbol": look.marker, "size": 12, "line": {"color": "white", "width": 1.5}}
+        figure.add_scatter(x=middle[:1], y=middle[1:], mode="markers", marker=marker, name=f"{look.sign} {look.word}")
+    marker = {"color": HUMAN, "symbol": "star", "size": 19, "line": {"color": "white", "width": 2}}
+    figure.add_scatter(x=own[:1], y=own[1:], mode="markers", marker=marker, name="this pair")
+    return figure.update_yaxes(rangemode="normal")

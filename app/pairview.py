@@ -1,16 +1,16 @@
-"""What the Pair page shows: the two sides, the judge's two views, the doubt, and the course of the loss."""
+"""What the Pair page shows of a pair itself: its heading and link, the two sides, and the judge's two views."""
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, judgmentview, lookup, navigation, pairlist, results, state, widgets, words
+from app import judgmentview, lookup, navigation, pairlist, state, widgets, words
 from app.palette import LABELS
-from core import browse, candidates, dynamics
-from core.doubt import DEFAULT, SIGNALS
-from core.records import VIEWS, Dataset, Interactions, Label, LabelSet
+from core import browse
+from core.records import VIEWS, Dataset, Label, LabelSet
 
 WHERE = {
     "train": "observed in training",
@@ -20,7 +20,6 @@ WHERE = {
 }
 
 VIEW_WORDS = {"user": "The user's taste against the item", "item": "The items chosen before against this one"}
-LESS = "candidate clicks with less of it"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ def choose(data: Dataset) -> Pair | None:
             missing = f"user {user_id}" if user is None else f"item {item_id}"
             st.warning(f"{widgets.plain(data.name)} has no {widgets.plain(missing)}.", icon=":material/link_off:")
         return None
-    st.session_state[state.LAST_PAIR] = (data.name, user_id, item_id)
+    shown = {"user": user_id, "item": item_id} | ({"list": st.query_params["list"]} if "list" in st.query_params else {})
+    st.session_state[state.LAST_PAIR] = (data.name, shown)
     return Pair(user_id, item_id, user, item, _where(data, user, item))
 
 
@@ -87,16 +87,25 @@ def header(data: Dataset, pair: Pair, *, hidden: bool) -> None:
         with st.container(key="name_pair", width="stretch"):
             widgets.untrusted(f"User {pair.user_id}  ▸  {data.item_title[pair.item]}")
         if at:
-            st.markdown(f":gray[{at} of {n} · {name}]", width="content")
-        for text, target, key in (("Previous", before, "previous_pair"), ("Next", after, "next_pair")):
-            icon = ":material/chevron_left:" if target is before else ":material/chevron_right:"
-            if at and st.button(text, key=key, icon=icon, disabled=target is None) and target:
-                navigation.go("pair", user=target[0], item=target[1])
+            st.markdown(f":gray[{at:,} of {n:,} · {widgets.plain(name)}]", width="content")
+            for text, target, key, side in (("Previous", before, "Left", "left"), ("Next", after, "Right", "right")):
+                look = {"icon": f":material/chevron_{side}:", "shortcut": key}
+                if st.button(text, key=f"{text.lower()}_pair", disabled=target is None, **look) and target:
+                    navigation.go("pair", **target)
     with st.container(horizontal=True, vertical_alignment="center"):
         if not hidden and (pair.observed or label_of(lookup.labels(data), pair)[1]):
             widgets.label_badge(*label_of(lookup.labels(data), pair))
         st.badge(WHERE[pair.where], color="gray")
         widgets.legend()
+        with st.popover("Link", icon=":material/link:", type="tertiary"):
+            st.caption("Opens this pair in this dataset and training.")
+            st.code(_address(pair), language=None, wrap_lines=True)
+
+
+def _address(pair: Pair) -> str:
+    """The pair's address, whole."""
+    here = state.context() | {"user": pair.user_id, "item": pair.item_id}
+    return f"{st.context.url}?{urlencode(here)}"
 
 
 def user_card(data: Dataset, pair: Pair, *, hidden: bool) -> None:
@@ -175,73 +184,3 @@ def _view(view: str, row: pd.Series | None) -> None:
     by = f"language model {row['model']}" if row["is_llm"] else row["model"]
     st.caption(f"{widgets.plain(by)} · {words.when(row['at'])}" + (" · a text was cut" if row["truncated"] else ""))
     judgmentview.show(row)
-
-
-def doubt(data: Dataset, pair: Pair) -> None:
-    """How doubtful a click is without any judge, by which signals, and what people's answers make of that."""
-    if not pair.observed:
-        return
-    widgets.section("Why it is doubted")
-    found = lookup.candidates(data)
-    if found is None:
-        st.markdown(":gray[There are no candidates of these data yet, and so no doubt.]")
-        return
-    why = candidates.why(found, pair.user, pair.item)
-    if why is None:
-        st.markdown(":gray[It is not among the clicks that the newest candidates doubt.]")
-        return
-    answered = lookup.answered(data)
-    chances = answered.calibration.probability
-    share = int(100 * why.doubt)
-    st.markdown(f"**More doubtful than {share}% of the training clicks**, by signals that no judge and no person has part in.")
-    if chances is None:
-        st.caption(f"How likely it is noisy, by people's answers: {answered.calibration.reason}.")
-    else:
-        st.markdown(f"By {answered.answers:,} answers: **{words.chance(float(chances[why.place]))} likely noisy**.")
-    names = sorted(why.signals, key=lambda name: (name not in DEFAULT, -why.signals[name]))
-    rows = {
-        "signal": [SIGNALS[name] for name in names],
-        "in the doubt": ["✓" if name in DEFAULT else "" for name in names],
-        LESS: [100 * why.signals[name] for name in names],
-    }
-    bar = st.column_config.ProgressColumn(LESS, format="%.1f%%", min_value=0, max_value=100)
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={LESS: bar}, key="signals", height="content")
-    st.caption("The doubt combines the signals with ✓; each of the others speaks for itself.")
-
-
-def loss(data: Dataset, pair: Pair, run: str | None) -> None:
-    """How the model sees the pair: its rank for the user, and its loss while it learned."""
-    widgets.section("How the model sees it")
-    if run is None:
-        st.markdown(":gray[There is no finished training yet.]")
-        navigation.link("train", "Train a model")
-        return
-    vectors = results.embeddings(run)
-    scores = vectors.item @ vectors.user[pair.user]
-    rank = int((scores > scores[pair.item]).sum()) + 1
-    numbers = [("Place for this user", f"{rank:,} of {data.n_items:,}", "Among all items by the model's score; 1 is the best.")]
-    recorded = results.losses(run)
-    own = dynamics.loss_of(Interactions(np.array([pair.user]), np.array([pair.item])), recorded, data.n_items)[0]
-    if not np.isnan(own):
-        above = float((recorded["mean"] < own).mean())
-        numbers.append(("Loss over training", f"{own:.3f}", "Averaged over all epochs."))
-        numbers.append(("Higher than", f"{above:.0%} of clicks", "Share of the training clicks with a lower averaged loss."))
-    widgets.tiles(numbers)
-    if not pair.observed:
-        st.caption("It was never trained on, so it has no loss.")
-        return
-    if not len(recorded["rows"]):
-        st.caption("This training kept no course of single losses (setting trajectories = 0).")
-        return
-    group = results.loss_labels(data, recorded, truth=False)[recorded["rows"]]
-    bands, path = dynamics.bands(recorded["trajectory"], group), dynamics.trajectory_of(recorded, pair.user, pair.item)
-    table = pd.DataFrame({"epoch": np.arange(1, recorded["trajectory"].shape[1] + 1)})
-    table = table.assign(**{LABELS[Label(code)].word: band.median for code, band in bands.items()})
-    if path is not None:
-        table["this pair"] = path
-    finding = (
-        "The loss of this pair beside its peers"
-        if path is not None
-        else "The course of this pair was not among those kept; these are its peers"
-    )
-    widgets.chart("pair_loss", finding, charts.loss_over_time(bands, path), table, "Median and middle half of each group")

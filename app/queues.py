@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import caching, deciding, lookup, results, state, words
+from app import caching, deciding, lookup, pairlist, results, state, words
 from core import agreement, browse, candidates, labels, queue
 from core.agreement import Estimate
 from core.labels import PAIR
@@ -16,7 +16,6 @@ from core.records import VIEWS, Dataset, Interactions
 
 ORDER, SIZE, MODE = "review_order", "review_size", "review_mode"
 """Session keys of the page's widgets."""
-SENT = "review_sent"  # {dataset: pair codes that were sent here, in their order}
 _STARTED = "review_started"  # {dataset: when the session began}
 _SKIPPED = "review_skipped"  # {fingerprint of the dataset: pair codes in the order in which they were skipped}
 
@@ -65,13 +64,6 @@ def restart(data: Dataset) -> None:
     skipped(data).clear()
 
 
-def send(data: Dataset, pairs: Interactions) -> None:
-    """Make these pairs the next session, in their order; those that I have decided about stay out."""
-    st.session_state.setdefault(SENT, {})[data.name] = pairs.codes(data.n_items)
-    st.session_state[ORDER] = "sent"
-    restart(data)
-
-
 def skip(data: Dataset, code: int) -> None:
     """Put a pair at the end of this session."""
     codes = skipped(data)
@@ -89,13 +81,12 @@ def _codes(
     data: Dataset, order: str, learned: Learned | None, blind: bool, standing: pd.DataFrame, mine: pd.DataFrame
 ) -> np.ndarray:
     """Pair codes in an order, without those that are done with for me."""
-    if order == "sent":
-        sent = st.session_state.get(SENT, {}).get(data.name, np.zeros(0, np.int64))
-        return sent[~np.isin(sent, codes_of(data, mine))]
     known = pile(data)
     if order == "flagged":  # my own, too, until I say something else
         return codes_of(data, queue.flagged(standing))
-    if order == "differ":
+    if order == "sent":
+        codes = _sent(data)
+    elif order == "differ":
         codes = codes_of(data, queue.differing(standing))
     elif order == "sample":
         samples = lookup.audit_samples(data)
@@ -107,6 +98,32 @@ def _codes(
     else:
         codes = _ordered(data, *_stamp(data), "doubtful" if order == "learned" else order)
     return codes[~np.isin(codes, codes_of(data, mine))]
+
+
+def send(data: Dataset, pairs: Interactions) -> None:
+    """Make these pairs the queue of a new session, in their order; those that I have decided about stay out."""
+    st.session_state[state.SENT] = (data.fingerprint, pairs)
+    st.session_state[ORDER] = "sent"
+    restart(data)
+
+
+def follow(data: Dataset) -> None:
+    """Let Pair walk through the order of the queue that its address names, which may have been left in another tab."""
+    key = st.query_params.get("list", "")
+    order = key.removeprefix("review-")
+    if key == order or order not in orders(data, deciding.is_blind()) or key in st.session_state.get(state.LISTS, {}):
+        return
+    standing = lookup.standing(data)
+    codes = _codes(data, order, None, deciding.is_blind(), standing, standing[standing["annotator"] == state.annotator()])
+    pairs = Interactions((codes // data.n_items).astype(np.int32), (codes % data.n_items).astype(np.int32))
+    pairlist.keep(data, key, f"Review: {ORDERS[order].title}", pairs)
+
+
+def _sent(data: Dataset) -> np.ndarray:
+    """Codes of the pairs that were sent here, without those that are held out."""
+    fingerprint, pairs = st.session_state.get(state.SENT, ("", None))
+    codes = pairs.codes(data.n_items) if pairs is not None and fingerprint == data.fingerprint else np.zeros(0, np.int64)
+    return codes[~labels.held_out(data, codes)]
 
 
 def codes_of(data: Dataset, pairs: pd.DataFrame) -> np.ndarray:
@@ -208,6 +225,7 @@ def agreed(data: Dataset, now: Session) -> Estimate:
     return agreement.share(hit, np.ones(len(hit)))
 
 
-def orders(blind: bool) -> list[str]:
+def orders(data: Dataset, blind: bool) -> list[str]:
     """The orders that may be chosen; in blind mode those that tell nothing of the judge's answers."""
-    return [name for name, one in ORDERS.items() if not (blind and one.tells)]
+    without = () if len(_sent(data)) else ("sent",)
+    return [name for name, one in ORDERS.items() if not (blind and one.tells) and name not in without]

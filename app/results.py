@@ -13,7 +13,7 @@ from core.artifacts import ROOT, Home, read_json
 from core.compare import Comparison, Flips, Segment
 from core.judges import Health
 from core.judges.pulling import Pulling
-from core.preview import Base, Preview
+from core.preview import Base, Preview, Turned
 from core.projection import Projection
 from core.records import Dataset, Embeddings, Interactions, Report, Source
 from core.runs import Run, State
@@ -59,6 +59,12 @@ def loss_labels(data: Dataset, losses: dict[str, np.ndarray], *, truth: bool) ->
     return lookup.codes_now(data, pairs)
 
 
+@caching.per_dataset
+def click_losses(data: Dataset, run_id: str) -> np.ndarray:
+    """The averaged loss of every training click in a training: float32 (n_train,), NaN where none was recorded."""
+    return dynamics.loss_of(data.train, losses(run_id), data.n_items)
+
+
 @caching.per_revision
 def listing(data: Dataset, run_id: str | None) -> browse.Listing:
     """Every interaction with its label now and its loss in a training."""
@@ -95,6 +101,12 @@ def _projection(home_path: str, run_id: str) -> Projection:
 def preview_base(data: Dataset, run_id: str) -> Base:
     """What previews of a finished training start from."""
     return previews.load(state.home(), run_id)
+
+
+@caching.per_dataset
+def turned(data: Dataset, run_id: str, user: int, item: int) -> Turned:
+    """What a user's list would be if a finished training's graph had not the pair's edge, or had it."""
+    return previews.turned(preview_base(data, run_id), user, item)
 
 
 @caching.per_revision

@@ -18,7 +18,7 @@ def choose(data: Dataset) -> None:
     """Order, size of the session, view, blind mode and the guidelines."""
     keyboard.apply_blind()
     blind = deciding.is_blind()
-    names = queues.orders(blind)
+    names = queues.orders(data, blind)
     state.keep_valid(ORDER, names)
     again = {"on_change": queues.restart, "args": (data,)}
     with st.container(horizontal=True, vertical_alignment="bottom", key="review_choice"):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import judgecharts, lookup, navigation, state, widgets
+from app import judgecharts, lookup, pairlist, widgets
 from core.agreement import Estimate
 from core.assessment import People
 from core.records import VIEWS, Dataset, Interactions, Rating
@@ -70,8 +70,7 @@ def _walk(data: Dataset, pairs: pd.DataFrame, name: str, key: str) -> None:
     label = f"Open the {len(pairs):,} pairs: {name}" if len(pairs) else f"No pair: {name}"
     if st.button(label, key=key, icon=":material/list:", disabled=not len(pairs)):
         user, item = lookup.places(data, pairs.rename(columns={"user_id": "user", "item_id": "item"}))
-        st.session_state[state.PAIRS] = (name, data.fingerprint, Interactions(user, item))
-        navigation.go("pair", user=str(pairs["user_id"].iloc[0]), item=str(pairs["item_id"].iloc[0]))
+        pairlist.walk(data, Interactions(user, item), name)
 
 
 def _value(one: Estimate) -> str:

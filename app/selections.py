@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import lookup, navigation, queues, results, state, widgets, words, work
+from app import lookup, navigation, pairlist, queues, results, state, widgets, words, work
 from app.deciding import REASONS
 from app.palette import ANSWERS, LABELS, answer_label
 from core import dynamics, exchange
@@ -24,16 +24,20 @@ def raw(data: Dataset, pairs: Interactions) -> list[tuple[str, str]]:
     return list(zip(data.user_ids[pairs.user], data.item_ids[pairs.item], strict=True))
 
 
-def act(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
-    """Everything that can be done with these pairs. `key` tells places on a page apart; `origin` is kept with what is saved."""
+def act(data: Dataset, pairs: Interactions, key: str, origin: str, *, blind: bool = False) -> None:
+    """Everything that can be done with these pairs. `key` tells places on a page apart; `origin` is kept with what is saved.
+
+    When `blind`, nothing here says what the pairs are labelled.
+    """
     if len(pairs):
         with st.container(horizontal=True, key=f"{key}_actions"):
             _save(data, pairs, key, origin)
-            _label(data, pairs, key, origin)
-            _review(data, pairs, key)
+            _label(data, pairs, key, origin, blind)
             _walk(data, pairs, key, origin)
+            _send(data, pairs, key)
             _ask(data, pairs, key)
-            _export(data, pairs, key)
+            if not blind:
+                _export(data, pairs, key)
     undo(data, key)
 
 
@@ -49,14 +53,15 @@ def _save(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
                 st.rerun()
 
 
-def _label(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
+def _label(data: Dataset, pairs: Interactions, key: str, origin: str, blind: bool) -> None:
     opened = f"{key}_labelling"
     box = st.popover("Label", icon=":material/label:", disabled=not state.annotator(), key=opened, on_change="rerun")
     if not box.open:
         return
     with box:
         by_person = _decided(data, pairs)
-        st.markdown(f"**{len(pairs):,} pairs** · {_composition(lookup.codes_now(data, pairs))}")
+        made_of = "labels are hidden" if blind else _composition(lookup.codes_now(data, pairs))
+        st.markdown(f"**{len(pairs):,} pairs** · {made_of}")
         again = by_person.any() and st.checkbox(
             f"Also the {int(by_person.sum()):,} that a person has decided", key=f"{key}_again", help="Left alone by default."
         )
@@ -73,7 +78,7 @@ def _label(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
                 width="stretch",
                 disabled=not fits,
                 on_click=_decide,
-                args=(*told, relevant, reason, origin, opened),
+                args=(*told, relevant, reason, origin, opened, blind),
             )
 
 
@@ -89,11 +94,14 @@ def _composition(codes: np.ndarray) -> str:
     return ", ".join(f"{look.sign} {n:,} {look.word}" for look, n in looks)
 
 
-def _decide(dataset: str, pairs: list[tuple[str, str]], relevant: str, reason: str, origin: str, opened: str) -> None:
+def _decide(
+    dataset: str, pairs: list[tuple[str, str]], relevant: str, reason: str, origin: str, opened: str, blind: bool
+) -> None:
     st.session_state[opened] = False  # the undo lies under it
     try:
         who = state.annotator()
-        rows = state.store().decide(dataset, pairs, relevant, annotator=who, note=f"as a set, {origin}", reason=reason)
+        said = {"note": f"as a set, {origin}", "reason": reason, "saw_judge": not blind}
+        rows = state.store().decide(dataset, pairs, relevant, annotator=who, **said)
     except WinnowError as error:
         state.flash(f"Not saved: {error}", ":material/error:")
         return
@@ -122,15 +130,12 @@ def _undo(dataset: str, batch: str) -> None:
 
 def _walk(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
     if st.button("Read one by one", key=f"{key}_walk", icon=":material/list:", help="On Pair, with previous and next."):
-        st.session_state[state.PAIRS] = (origin, data.fingerprint, pairs)
-        user_id, item_id = raw(data, pairs.where(slice(1)))[0]
-        navigation.go("pair", user=user_id, item=item_id)
+        pairlist.walk(data, pairs, origin)
 
 
-def _review(data: Dataset, pairs: Interactions, key: str) -> None:
-    if st.button(
-        "Review by keyboard", key=f"{key}_review", icon=":material/rate_review:", help="They become the queue of Review."
-    ):
+def _send(data: Dataset, pairs: Interactions, key: str) -> None:
+    about = "As the queue of a new session there, by keyboard or in bulk."
+    if st.button("Send to Review", key=f"{key}_send", icon=":material/rate_review:", help=about):
         queues.send(data, pairs)
         navigation.go("review")
 

@@ -40,6 +40,7 @@ def take(data: Dataset, now: Session) -> dict[str, Any]:
         "name": state.ANNOTATOR,
         "acks": dict(st.session_state.get(ACKS, {})),
         "blind": now.blind,
+        "order": now.order,
         "queue": ahead.tolist(),
         "skipped": queues.skipped(data),
         "left": len(now.codes),

@@ -15,8 +15,9 @@ NAME_COOKIE = "winnow_annotator"
 
 OPENED = "opened_dataset"  # a dataset to show from the next rerun on
 WATCHED = "watched_run"  # the run that Train shows
-PAIRS = "pair_list"  # (where it comes from, fingerprint of the dataset, positions): what previous and next on Pair walk through
-LAST_PAIR = "last_pair"  # (dataset, user id, item id) that Pair showed last
+LISTS = "pair_lists"  # {key in the address: (where it comes from, fingerprint of the dataset, positions)}, see app.pairlist
+SENT = "review_sent"  # (fingerprint of the dataset, positions): pairs that were sent to the Review queue
+LAST_PAIR = "last_pair"  # (dataset, link parameters) of the pair that Pair showed last
 DRAFT = "import_source"  # files put aside for an import that is not committed yet
 _FLASH = "flash"
 _URL = "url_context"  # the context as the address bar last had it
@@ -57,8 +58,8 @@ def context() -> dict[str, str]:
 
 def last_pair() -> dict[str, str]:
     """The pair that was looked at last in this dataset, as link parameters; {} when there is none."""
-    name, user_id, item_id = st.session_state.get(LAST_PAIR, (None, "", ""))
-    return {"user": user_id, "item": item_id} if name and name == dataset_name() else {}
+    name, params = st.session_state.get(LAST_PAIR, (None, {}))
+    return params if name and name == dataset_name() else {}
 
 
 def keep_valid(key: str, options: list[Any]) -> Any:

@@ -56,8 +56,8 @@ ORDERS = {
         "Pairs that your next answer would most likely change, by a logistic regression on the visible signals and ratings. "
         "It is fitted anew with every decision; in blind mode it sees no rating.",
     ),
-    "sent": Order("Sent here", "Pairs that were sent here from a map, a threshold or a saved selection, in their order."),
     "flagged": Order("Flagged", "Pairs that somebody wants to have looked at again."),
+    "sent": Order("Sent here", "Pairs that you sent here from a list or a map, in the order they had there."),
     "differ": Order("People differ", "Pairs with different answers by people; who is none of them can settle it."),
 }
 

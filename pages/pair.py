@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from app import counterfactual, deciding, loop, pairview, state, widgets
+from app import counterfactual, deciding, loop, nearby, pairmodel, pairview, queues, widgets
 
 widgets.title("Pair", "Is this item relevant to this user? Look at both, at the judge's two views and at the loss, and decide.")
 data = widgets.need_dataset()
+queues.follow(data)
 pair = pairview.choose(data)
 if pair is None:
     loop.show_next("pair", data)
@@ -17,7 +18,7 @@ deciding.bar(data, pair)
 
 left, right = st.columns(2, gap="medium")
 with left:
-    pairview.user_card(data, pair, hidden=hidden)
+    pairview.user_card(data, pair, hidden=deciding.is_blind())
 with right:
     pairview.item_card(data, pair)
 
@@ -29,7 +30,11 @@ if hidden:
 else:
     pairview.views(data, pair)
     counterfactual.show(data, pair)
-    pairview.doubt(data, pair)
-    pairview.loss(data, pair, state.run_id())
+    pairmodel.doubt(data, pair)
+    run = pairmodel.training(data)
+    if run:
+        pairmodel.learnt(data, pair, run)
+        pairmodel.turned(data, pair, run)
+    nearby.show(data, pair, run, blind=deciding.is_blind())
 deciding.timeline(data, pair)
 loop.show_next("pair", data)

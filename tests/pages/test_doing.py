@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import pairview
+from app import pairmodel
 from core import candidates, datasets, doubt, jobs, pipeline, runs
 from core.__main__ import run
 from core.artifacts import Home
@@ -93,7 +93,7 @@ def test_why_a_click_is_doubted_and_blind_hides_it(ready: Home, data: Dataset, o
     assert "people's answers: not enough labels yet: 0 of 30 noisy clicks" in said(page)
     assert "likely noisy" not in said(page).replace("How likely it is noisy", "")
     [table] = [frame.value for frame in page.dataframe if "in the doubt" in frame.value]
-    shares = dict(zip(table["signal"], table[pairview.LESS], strict=True))
+    shares = dict(zip(table["signal"], table[pairmodel.LESS], strict=True))
     assert len(shares) == len(found.signals.named())
     ranks = found.signals.rank[found.observed]
     assert shares[doubt.SIGNALS["rank"]] == pytest.approx(100 * (ranks < found.signals.rank[row]).mean())

@@ -131,10 +131,10 @@ def test_without_truth_no_precision_is_claimed(home: Home, open_page: Open, tmp_
 def test_explore_filters_by_address(ready: Home, open_page: Open) -> None:
     data = datasets.load(ready, NAME)
     user = str(data.user_ids[data.train.user[0]])
-    page = open_page("explore", part="Interactions", user=user, split="train")
+    page = open_page("explore", part="Interactions", by_user=user, split="train")
     expected = int((data.train.user == data.train.user[0]).sum())
     assert f"{expected:,} interactions" in said(page)
-    page = open_page("explore", part="Interactions", user="nobody")
+    page = open_page("explore", part="Interactions", by_user="nobody")
     assert "no such user or item" in said(page)
     page = open_page("explore", part="Users", find_user=user)
     assert "1 users, the most active first" in said(page)
@@ -225,13 +225,14 @@ def test_previous_and_next_reach_the_end_of_a_long_list(ready: Home, open_page: 
     data = datasets.load(ready, NAME)
     n = len(data.train) + len(data.valid) + len(data.test)
     assert n > 500
-    name, _, pairs = shown = open_page("explore", part="Interactions").session_state["pair_list"]
+    shown = open_page("explore", part="Interactions").session_state["pair_lists"]
+    name, _, pairs = shown["interactions"]
     last = str(data.user_ids[pairs.user[-1]]), str(data.item_ids[pairs.item[-1]])
     before = str(data.user_ids[pairs.user[-2]]), str(data.item_ids[pairs.item[-2]])
-    page = open_page("pair", user=last[0], item=last[1])
-    page.session_state["pair_list"] = shown
+    page = open_page("pair", user=last[0], item=last[1], list="interactions")
+    page.session_state["pair_lists"] = shown
     sound(page.run())
-    assert f"{n} of {n} · {name}" in said(page)
+    assert f"{n:,} of {n:,} · {name}" in said(page)
     assert page.button(key="next_pair").disabled
     sound(page.button(key="previous_pair").click().run())
     assert (page.query_params["user"], page.query_params["item"]) == before

@@ -1,0 +1,49 @@
+"""Previous and next on Pair, by keys, through the list that a pair was opened from: the address must follow."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+from browsing import settled
+from playwright.sync_api import Page, expect
+
+from core import datasets
+from core.artifacts import Home
+from tests.pages.helpers import NAME
+
+
+def place(page: Page) -> tuple[str, str]:
+    """The pair in the address."""
+    query = parse_qs(urlsplit(page.url).query)
+    return query["user"][0], query["item"][0]
+
+
+def test_arrow_keys_walk_through_the_list_that_was_opened(filled: Home, page: Page, address: str) -> None:
+    data = datasets.load(filled, NAME)
+    clicks = [(str(data.user_ids[u]), str(data.item_ids[i])) for u, i in zip(data.train.user, data.train.item, strict=True)]
+    header = page.locator(".st-key-pair_header")
+    page.goto(f"{address}/explore?part=Interactions")
+    settled(page)
+    page.locator(".st-key-row_interactions_1").get_by_role("link", name="Open").click()
+    expect(header).to_contain_text("2 of")
+    settled(page)
+    assert place(page) == clicks[1]
+    page.keyboard.press("ArrowRight")
+    expect(header).to_contain_text("3 of")
+    settled(page)
+    assert place(page) == clicks[2]
+    page.locator(".st-key-note input").click()
+    page.keyboard.type("ab")
+    page.keyboard.press("ArrowLeft")  # moves the cursor, not the page
+    settled(page)
+    assert place(page) == clicks[2]
+    page.locator('[class*="st-key-row_nearest_"] button').nth(2).click()
+    expect(header).to_contain_text("3 of 10 · nearest to user")
+    settled(page)
+    third = place(page)
+    page.keyboard.press("ArrowRight")
+    expect(header).to_contain_text("4 of 10 · nearest to user")
+    page.keyboard.press("ArrowLeft")
+    expect(header).to_contain_text("3 of 10 · nearest to user")
+    settled(page)
+    assert place(page) == third
+    assert re.search(r"list=nearest_\d+_\d+", page.url)
