@@ -123,7 +123,7 @@ PARTS: dict[str, Part] = {
         "*G* is the graph of clicks; *G'* is *G* with noisy clicks dropped, or kept with the weight *w* (`noisy_weight`), "
         "and with missed positives added as edges. The model trains on *G* and its final vectors are propagated on *G'*: "
         "the swap takes milliseconds, and hard clicks still teach.",
-        (r"E'=E\setminus E_{noisy}\;\cup\;w\,E_{noisy}\;\cup\;E_{missed},\qquad Z=\tfrac1{L+1}\textstyle\sum_k (A_{G'})^kE",),
+        (r"E'=E\setminus E_{noisy}\;\cup\;w\,E_{noisy}\;\cup\;E_{missed}", r"Z=\tfrac1{L+1}\textstyle\sum_k (A_{G'})^kE"),
         "MovieLens with all labels right: *G'* only in a contrast .318, which is nothing (no labels: .319); inferred on "
         "*G'* .350, as good as without any noise (.342 to .346). Dropping survives a judge's errors; adding does not: with "
         "a precision of .37, .21 and .09 it gives .323, .319 and .312.",
@@ -197,7 +197,8 @@ def outcomes() -> None:
     }
     with st.container(border=True, key="outcomes"):
         widgets.section("What an answer means")
-        st.table(pd.DataFrame.from_dict(rows, orient="index", columns=["relevant", "not relevant", "not examined"]))
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=["relevant", "not relevant", "not examined"])
+        st.table(table.rename_axis("pair"))
 
 
 def _looks(label: Label) -> str:
