@@ -136,7 +136,10 @@ def matrix(table: pd.DataFrame) -> None:
     about = f"n = {total:,}; both High means relevant, everything else does not"
     widgets.chart("agreement", finding, judgecharts.agreement(counts), shown, about)
     st.caption("Choose a cell to list its pairs below.")
-    st.dataframe(shown, hide_index=True, key=CELLS, on_select=_list_cell, selection_mode="single-cell")
+    narrow = {f"{ITEM_VIEW}{word}": st.column_config.NumberColumn(f"item {word}", width=60) for word in marks}
+    narrow["user view"] = st.column_config.TextColumn("user", width=60)
+    look = {"hide_index": True, "column_config": narrow}
+    st.dataframe(shown, key=CELLS, on_select=_list_cell, selection_mode="single-cell", **look)
 
 
 def _list_cell() -> None:

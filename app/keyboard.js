@@ -240,11 +240,11 @@ class Review {
       ...(hides && !item.settles ? [] : item.others.map((one) => element("span", { class: "chip mine" }, `${one.who}: ${one.said}`))),
       item.settles && !said ? element("span", { class: "chip" }, "your decision settles it") : null,
       element("a", { class: "open", href: this.address(user.id, item.itemId), target: "_blank" }, "open on Pair ↗"));
-    const left = element("section", { class: "card" }, element("h3", {}, `User ${user.id}`),
+    const left = element("section", { class: "card" }, element("h2", {}, `User ${user.id}`),
       element("p", { class: "grey" }, [user.about, `${others} other clicks${history.length < others ? `, ${history.length} shown` : ""}`].filter(Boolean).join(" · ")),
       element("ul", { class: "history", tabindex: "0", "aria-label": "history" }, ...history.map(([, title, category]) =>
         element("li", { class: shares(category) ? "shared" : "" }, title, element("small", {}, category.replaceAll("|", " · "))))));
-    const right = element("section", { class: "card" }, element("h3", { class: "title" }, item.title),
+    const right = element("section", { class: "card" }, element("h2", { class: "title" }, item.title),
       element("p", { class: "category" }, item.category), element("p", {}, item.text || "There is no description of this item."),
       element("p", { class: "grey" }, `${item.about}. ${history.filter(([, , category]) => shares(category)).length} of the clicks shown share a category with it.`));
     return [head, element("div", { class: "two" }, left, right), ...this.judge(item, hides)];
@@ -255,7 +255,7 @@ class Review {
     const doubt = item.doubt ? [element("p", { class: "grey" }, item.doubt)] : [];
     if (!item.judge) return [element("p", { class: "grey" }, "No judge has answered about this pair yet."), ...doubt];
     return [element("div", { class: "two" }, ...item.judge.views.map((view) => element("section", { class: "card view" },
-      element("h4", {}, view.title, element("span", { class: `chip ${view.rating}` }, `${view.sign} ${view.rating}`)), element("p", {}, view.text)))),
+      element("h3", {}, view.title, element("span", { class: `chip ${view.rating}` }, `${view.sign} ${view.rating}`)), element("p", {}, view.text)))),
     element("p", { class: "grey" }, `Judged ${item.judge.verdict} by ${item.judge.by}. ${item.doubt}`)];
   }
 
@@ -284,7 +284,7 @@ class Review {
     const comment = all.findIndex((one) => one.classList.contains("note"));
     const [noting] = all.splice(comment, 1);
     return element("div", { class: "bar" }, element("div", { class: "row" }, ...all.slice(0, 3), noting, box),
-      element("div", { class: "row" }, ...reasons, ...all.slice(3)), this.status(now));
+      element("div", { class: "row" }, ...reasons, ...all.slice(3), this.status(now)));
   }
 
   status(now) {
@@ -298,7 +298,7 @@ class Review {
     this.data.reasons.forEach(([, words], at) => rows.push([String(at + FIRST_REASON), "Reason", words]));
     const { left, width } = this.root.getBoundingClientRect();
     const style = `left: ${left + width / 2}px; width: ${Math.min(width, 720)}px`;
-    return element("div", { class: "sheet", role: "region", "aria-label": "Keys", style }, element("h3", {}, "Keys"),
+    return element("div", { class: "sheet", role: "region", "aria-label": "Keys", style }, element("h2", {}, "Keys"),
       element("div", { class: "keys" }, ...rows.map(([key, words, means]) => element("div", {}, element("kbd", {}, key), element("span", {}, words, element("small", {}, means))))),
       element("p", { class: "grey" }, "Keys are off while you type. Shift + Z and Y do again, Ctrl + Z undoes, ? or Esc closes this."));
   }

@@ -48,7 +48,7 @@ PARTS: dict[str, Part] = {
         "The problem",
         "Some clicks are **noisy**: misclicks, dislikes. Some are **hard**: true but rare tastes. A model finds both "
         "unlikely, so both have a high loss, and whoever drops what has a high loss drops what teaches most.",
-        (r"\ell(u,i)=-\log\sigma\big(z_u^\top z_i-z_u^\top z_j\big)\quad\text{is high for noisy \emph{and} for hard clicks}",),
+        (r"\ell(u,i)=-\log\sigma\big(z_u^\top z_i-z_u^\top z_j\big)\quad\text{is high for both}",),
         "By the final loss, dislikes in MovieLens can hardly be told from likes: AUC .54, where .5 is a coin, and .54 "
         "among the fifth with the highest loss. With 20 % uniformly random clicks it is .86: random noise flatters every "
         "method, so both kinds are reported.",
@@ -72,7 +72,7 @@ PARTS: dict[str, Part] = {
         "best-scored items, the one whose text suits the user least, because the others may be missed positives. "
         f"**dynamic**: of {_TRAIN.drawn} drawn uniformly, the best-scored, by the vectors of this very step.",
         (
-            r"j_{\mathrm{semantic}}=\operatorname*{arg\,min}_{j\in\text{some of }HN_u}p_u^\top q_j,\qquad "
+            r"j_{\mathrm{semantic}}=\operatorname*{arg\,min}_{j\in\text{some of }HN_u}p_u^\top q_j",
             r"j_{\mathrm{dynamic}}=\operatorname*{arg\,max}_{j\in\text{drawn}}z_u^\top z_j",
         ),
         "MovieLens: uniform .319 and .322, dynamic .344 and .332, semantic .300 and .307. The paper's rule does pick fewer "
@@ -123,7 +123,7 @@ PARTS: dict[str, Part] = {
         "*G* is the graph of clicks; *G'* is *G* with noisy clicks dropped, or kept with the weight *w* (`noisy_weight`), "
         "and with missed positives added as edges. The model trains on *G* and its final vectors are propagated on *G'*: "
         "the swap takes milliseconds, and hard clicks still teach.",
-        (r"E'=E\setminus E_{noisy}\;\cup\;w\,E_{noisy}\;\cup\;E_{missed},\qquad Z=\tfrac1{L+1}\textstyle\sum_k (A_{G'})^kE",),
+        (r"E'=E\setminus E_{noisy}\;\cup\;w\,E_{noisy}\;\cup\;E_{missed}", r"Z=\tfrac1{L+1}\textstyle\sum_k (A_{G'})^kE"),
         "MovieLens with all labels right: *G'* only in a contrast .318, which is nothing (no labels: .319); inferred on "
         "*G'* .350, as good as without any noise (.342 to .346). Dropping survives a judge's errors; adding does not: with "
         "a precision of .37, .21 and .09 it gives .323, .319 and .312.",
@@ -197,7 +197,8 @@ def outcomes() -> None:
     }
     with st.container(border=True, key="outcomes"):
         widgets.section("What an answer means")
-        st.table(pd.DataFrame.from_dict(rows, orient="index", columns=["relevant", "not relevant", "not examined"]))
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=["relevant", "not relevant", "not examined"])
+        st.table(table.rename_axis("pair"))
 
 
 def _looks(label: Label) -> str:

@@ -23,13 +23,19 @@ def choose(data: Dataset) -> None:
     again = {"on_change": queues.restart, "args": (data,)}
     with st.container(horizontal=True, vertical_alignment="bottom", key="review_choice"):
         st.selectbox(
-            "Order", names, format_func=lambda name: ORDERS[name].title, key=ORDER, width=270, persist_state="session", **again
+            "Order",
+            names,
+            format_func=lambda name: ORDERS[name].title,
+            key=ORDER,
+            width=270,
+            persist_state="session",
+            help="\n".join(f"- **{ORDERS[name].title}**: {ORDERS[name].about}" for name in names),
+            **again,
         )
         st.selectbox("Pairs in this session", SIZES, index=1, key=SIZE, width=170, persist_state="session", **again)
         st.segmented_control("View", [FOCUS, BULK], default=FOCUS, required=True, key=MODE, persist_state="session")
         deciding.blind_toggle()
         _guidelines(data)
-    st.caption(ORDERS[st.session_state[ORDER]].about)
 
 
 def _guidelines(data: Dataset) -> None:
@@ -73,7 +79,7 @@ def _work(data: Dataset) -> None:
         _nothing(data, now)
         return
     done = len(now.decided)
-    st.progress(done / max(done + len(now.codes), 1), text=queues.progress(now))
+    st.progress(done / max(done + len(now.codes), 1), text=f"{queues.progress(now)} · {ORDERS[now.order].about}")
     for text in keyboard.notices():
         st.warning(widgets.plain(text), icon=":material/sync_problem:")
     if keyboard.notices():

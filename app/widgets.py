@@ -32,7 +32,7 @@ def title(text: str, lead: str) -> None:
 
 
 def section(text: str, lead: str = "") -> None:
-    st.subheader(text, anchor=False)
+    st.header(text, anchor=False)  # right below the title for those who hear the page by its headings
     if lead:
         st.markdown(f":gray[{lead}]")
 
@@ -106,7 +106,7 @@ def empty(text: str, why: str, icon: str = ":material/inbox:") -> st.delta_gener
     """What would be here, and why it is not; the caller adds the one action into the returned box."""
     box = st.container(border=True, horizontal_alignment="center", gap="small")
     box.space("small")
-    box.markdown(f"### {icon} {text}", text_alignment="center")
+    box.markdown(f"## {icon} {text}", text_alignment="center")
     box.markdown(f":gray[{why}]", text_alignment="center")
     return box
 

@@ -23,5 +23,5 @@ def sound(app: AppTest) -> AppTest:
 
 def said(app: AppTest) -> str:
     """All words on a page."""
-    kinds = (app.title, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning, app.error, app.success)
+    kinds = (app.title, app.header, app.markdown, app.caption, app.text, app.info, app.warning, app.error, app.success)
     return "\n".join(str(element.value) for kind in kinds for element in kind)

@@ -57,7 +57,7 @@ def quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_part_has_its_formula(home: Home, open_page: Open) -> None:
     page = open_page("method")
-    assert [heading.value for heading in page.subheader] == [
+    assert [heading.value for heading in page.header] == [
         *(part.title for part in list(method.PARTS.values())[:6]),
         "What an answer means",
         *(part.title for part in list(method.PARTS.values())[6:]),
