@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, lookup, pairlist, results, widgets
-from app.palette import LABELS
+from app import charts, filterbar, lookup, pairlist, results, widgets
 from core import browse
-from core.records import Dataset, Interactions, Label
+from core.records import Dataset, Interactions
 
 ROWS = 15
 SEVERITY = {
@@ -97,32 +96,26 @@ def side(data: Dataset, run: str | None, which: str) -> None:
         chosen = str(page.index[rows[0]])
         user, item = lookup.positions(data, chosen if name == "user" else None, chosen if name == "item" else None)
         widgets.section("Interactions of the chosen " + name)
-        _rows(data, run, browse.select(results.listing(data, run), user=user, item=item, order="highest loss"), f"of_{name}")
+        listing = results.listing(data, run)
+        own = listing.user == user if name == "user" else listing.item == item
+        st.caption(f"{int(own.sum()):,} interactions")
+        _rows(data, run, browse.ordered(listing, own, "highest loss"), f"of_{name}")
 
 
 def interactions(data: Dataset, run: str | None) -> None:
-    """Every interaction, filtered; the address keeps the filter."""
+    """Every interaction that fits the filter, in an order that the address keeps."""
     rows = results.listing(data, run)
+    keep = filterbar.show(data, Interactions(rows.user, rows.item), "explore", "interactions")
+    if not keep.any():
+        return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        user_id = st.text_input("User id", key="user", bind="query-params", width=150).strip()
-        item_id = st.text_input("Item id", key="item", bind="query-params", width=150).strip()
-        split = st.selectbox("Part", ["all", *browse.SPLITS], key="split", bind="query-params", width=130)
-        names = [LABELS[label].word for label in Label if label in (0, 1, 2, 5, 6)]
-        words = st.multiselect("Label", names, key="labelled", bind="query-params", width=280, placeholder="any")
         orders = [order for order in browse.ORDERS if rows.time is not None or order not in ("newest", "oldest")]
         order = st.selectbox("Order", orders, key="order", bind="query-params", width=180)
         widgets.legend()
-    user, item = lookup.positions(data, user_id or None, item_id or None)
-    if (user_id and user is None) or (item_id and item is None):
-        st.markdown(":gray[The dataset has no such user or item.]")
-        return
-    codes = tuple(int(label) for label in Label if LABELS[label].word in words)
-    chosen = browse.select(rows, user=user, item=item, labels=codes, split=None if split == "all" else split, order=order)
-    _rows(data, run, chosen, "interactions")
+    _rows(data, run, browse.ordered(rows, keep, order), "interactions")
 
 
 def _rows(data: Dataset, run: str | None, chosen: np.ndarray, key: str) -> None:
-    st.caption(f"{len(chosen):,} interactions")
     rows = results.listing(data, run).where(chosen)
     columns = {"label": rows.label} | ({"loss": rows.loss} if run else {})
     pairlist.show(data, Interactions(rows.user, rows.item), key, "interactions in Explore", columns)

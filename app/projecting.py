@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import forms, lasso, lookup, maps, pairlist, results, selections, state, widgets, words, work
+from app import filtered, forms, lasso, lookup, maps, pairlist, results, selections, state, widgets, words, work
 from app.palette import LABELS, SOURCES
 from core import dynamics, projection
 from core.projection import Projection
@@ -83,6 +83,7 @@ def _map_label(run: Run) -> str:
 def explore(data: Dataset, run: Run) -> None:
     """The map and what is selected on it; drawing an outline reruns only this."""
     found, clicks, of = results.projection(run.id), _clicks(data, run), run.settings["of"]
+    keep = filtered.fits(data, filtered.current(data).filter, data.train)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -91,7 +92,7 @@ def explore(data: Dataset, run: Run) -> None:
             if found.other is not None:
                 shown = st.segmented_control("Training", [BEFORE, AFTER, BOTH], default=BEFORE, required=True, key="map_shown")
             widgets.legend()
-        chosen = _maps(data, run, found, clicks, colour, shown)
+        chosen = _maps(data, run, found, clicks, colour, shown, _drawn(data, of, keep))
         settings, fitted, n = run.settings, run.result["fitted"], run.result["n"]
         rest = f" {fitted:,} of {n:,} were fitted; the others lie among their nearest." if fitted < n else ""
         joint = " Both trainings were fitted together, the second turned onto the first." if found.other is not None else ""
@@ -100,32 +101,44 @@ def explore(data: Dataset, run: Run) -> None:
             f"{settings['seed']}, {run.seconds:.0f} s.{rest}{joint} Neighbourhoods have a meaning, far distances have none."
         )
     with right:
-        _selected(data, run, clicks, chosen)
+        _selected(data, run, clicks, chosen, keep)
     state.show_flashes()
 
 
-def _maps(data: Dataset, run: Run, found: Projection, clicks: Clicks, colour: str, shown: str) -> np.ndarray:
-    """One or two maps with one outline; which rows are selected: bool (n,)."""
+def _drawn(data: Dataset, of: str, keep: np.ndarray) -> np.ndarray:
+    """Which rows of a map are drawn: clicks that fit the filter, users or items with such a click."""
+    if of == "pairs":
+        return keep
+    place, n = (data.train.user, data.n_users) if of == "users" else (data.train.item, data.n_items)
+    return keep.all() | (np.bincount(place[keep], minlength=n) > 0)
+
+
+def _maps(data: Dataset, run: Run, found: Projection, clicks: Clicks, colour: str, shown: str, drawn: np.ndarray) -> np.ndarray:
+    """One or two maps with one outline, of the rows that are drawn (n,); which of all rows are selected: bool (n,)."""
     layouts = {BEFORE: found.points, AFTER: found.other}
     names = [BEFORE, AFTER] if shown == BOTH else [shown]
     mask = np.zeros(len(found.points), bool)
     for name in (BEFORE, AFTER):  # what was outlined on one map stays selected on the other
         mask |= lasso.chosen(layouts[name], lasso.outlines(f"map_{name}", run.id)) if layouts[name] is not None else False
+    mask &= drawn
+    some = mask[drawn]
     by = _colouring(data, run.settings["of"], clicks, colour)
+    by = {name: value[drawn] if isinstance(value, np.ndarray) else value for name, value in by.items()}
     codes = by.get("codes")
-    at = projection.drawn(len(mask), maps.DRAWN, None if codes is None else codes > 0)
+    at = projection.drawn(len(some), maps.DRAWN, None if codes is None else codes > 0)
     what = ONE[run.settings["of"]]
-    about = f"n = {len(mask):,} {what}s, coloured by {colour}; draw a lasso or a box to select"
-    if len(at) < len(mask):
+    about = f"n = {len(some):,} {what}s, coloured by {colour}; draw a lasso or a box to select"
+    if len(at) < len(some):
         rare = "" if codes is None else ", all that are labelled first"
         about = f"{len(at):,} of {about.removeprefix('n = ')}; a random sample is drawn{rare}"
     limits = np.vstack([points for points in layouts.values() if points is not None])
     for place, name in zip(st.columns(len(names)), names, strict=True):
         with place:
-            figure = maps.plane(layouts[name], at, mask, **by, height=600 if len(names) == 1 else 480)
+            points = layouts[name][drawn]
+            figure = maps.plane(points, at, some, **by, height=600 if len(names) == 1 else 480)
             _same_axes(figure, limits)
-            table = pd.DataFrame(layouts[name][at[:1000]], columns=["x", "y"]).assign(selected=mask[at[:1000]])
-            count = int(mask.sum())
+            table = pd.DataFrame(points[at[:1000]], columns=["x", "y"]).assign(selected=some[at[:1000]])
+            count = int(some.sum())
             finding = (
                 f"{count:,} {what}s are selected" if count else f"{what.capitalize()}s that lie together are alike to the model"
             )
@@ -169,10 +182,10 @@ def _colouring(data: Dataset, of: str, clicks: Clicks, colour: str) -> dict[str,
     return {"values": np.bincount(place, weight, n) / np.maximum(count, 1), "title": colour}
 
 
-def _selected(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray) -> None:
-    """How many, what they are beside all, and what can be done with them."""
+def _selected(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray, keep: np.ndarray) -> None:
+    """How many of those that fit the filter, what they are beside all, and what can be done with them."""
     of = run.settings["of"]
-    picked = chosen if of == "pairs" else chosen[data.train.user if of == "users" else data.train.item]
+    picked = keep & (chosen if of == "pairs" else chosen[data.train.user if of == "users" else data.train.item])
     pairs = data.train.where(picked)
     with st.container(border=True, key="map_selected"):
         if not chosen.any():
