@@ -8,7 +8,7 @@ from app import filtered, navigation, savedviews, selections, state, widgets
 from app.filtered import Chosen
 from core.errors import WinnowError
 from core.filters import CONDITIONS, LONGEST, Filter
-from core.records import Dataset, Interactions, Pairs
+from core.records import Dataset, Interactions, Pairs, fingerprint
 
 _OPEN, _ACT = "filter_open", "filter_act"
 _RANGES = ("loss", "doubt")
@@ -33,7 +33,7 @@ def show(data: Dataset, pairs: Pairs, page: str, what: str = "pairs", *, blind: 
     used = chosen.filter.without(*hidden)
     keep = filtered.fits(data, used, pairs)
     with st.container(horizontal=True, vertical_alignment="center", key="filterbar", gap="small"):
-        _form(chosen.filter, blind)
+        _form(chosen.filter, len(used.names), blind)
         savedviews.show(data, page, chosen)
         _clear(chosen.filter, "filter_clear", "tertiary")
         st.markdown(_told(chosen, used, keep, what))
@@ -65,38 +65,40 @@ def _clear(chosen: Filter, key: str, kind: str) -> None:
         st.button(words, key=key, type=kind, icon=":material/filter_alt_off:", on_click=filtered.put, args=(Filter(),))
 
 
-def _form(chosen: Filter, blind: bool) -> None:
-    """All conditions; nothing changes until they are applied together."""
-    n = len(chosen.names)
+def _form(chosen: Filter, n: int, blind: bool) -> None:
+    """All conditions, of which n filter; nothing changes until they are applied together."""
     box = st.popover(f"Filter · {n}" if n else "Filter", icon=":material/filter_alt:", key=_OPEN, on_change="rerun")
     names = [name for name, condition in CONDITIONS.items() if not (blind and condition.tells)]
-    for name in names:
-        value = getattr(chosen, name)
-        value = (value or _FULL) if name in _RANGES else list(value) if CONDITIONS[name].options else value
-        if st.session_state.get(f"filter_{name}") != value:
-            st.session_state[f"filter_{name}"] = value
     with box, st.form("filter_form", border=False):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.form_submit_button("Show what fits", type="primary", on_click=_apply, args=(chosen, names))
             st.caption("All conditions hold together; of several values of one, any.")
         columns = st.columns(3, gap="small")
         for place, name in enumerate(names):
-            _widget(columns[place * 3 // len(names)], name)
+            _widget(columns[place * 3 // len(names)], name, chosen)
 
 
-def _widget(place: DeltaGenerator, name: str) -> None:
-    condition, look = CONDITIONS[name], {"key": f"filter_{name}", "help": HINTS.get(name)}
+def _key(name: str, chosen: Filter) -> str:
+    """Another filter has other widgets: what is set in the session does not reach a popover that opens only later, a default
+    does."""
+    return f"filter_{name}:{fingerprint(chosen.text)}"
+
+
+def _widget(place: DeltaGenerator, name: str, chosen: Filter) -> None:
+    condition, value = CONDITIONS[name], getattr(chosen, name)
+    look = {"key": _key(name, chosen), "help": HINTS.get(name)}
     if condition.options:
-        place.multiselect(condition.title, list(condition.options), format_func=condition.options.get, placeholder="any", **look)
+        words = condition.options
+        place.multiselect(condition.title, list(words), list(value), format_func=words.get, placeholder="any", **look)
     elif name in _RANGES:
-        place.slider(condition.title, *_FULL, **look)
+        place.slider(condition.title, *_FULL, value or _FULL, **look)
     else:
-        place.text_input(condition.title, max_chars=LONGEST, **look)
+        place.text_input(condition.title, value, max_chars=LONGEST, **look)
 
 
 def _apply(before: Filter, names: list[str]) -> None:
     """What is not in the form stays as it was."""
-    asked = {name: st.session_state[f"filter_{name}"] for name in names}
+    asked = {name: st.session_state[_key(name, before)] for name in names}
     kept = {name: getattr(before, name) for name in before.names if name not in names}
     try:
         filtered.put(Filter.of(**kept, **asked))

@@ -159,7 +159,7 @@ def threshold(data: Dataset, choice: Choice) -> float:
 
 def distribution(choice: Choice, seen: View, drawn: Shapes, at: float) -> None:
     """The loss by group, in the shape that was chosen."""
-    finding = "The loss of every training click"
+    finding = "The loss of the clicks that fit the filter" if choice.through else "The loss of every training click"
     if drawn.separated is not None:
         auc = drawn.separated
         word = "hardly tells" if 0.35 < auc < 0.65 else "partly tells" if 0.2 < auc < 0.8 else "tells"

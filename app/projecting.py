@@ -189,7 +189,7 @@ def _selected(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray, keep:
     pairs = data.train.where(picked)
     with st.container(border=True, key="map_selected"):
         if not chosen.any():
-            hint = "Draw around some points. The outline is tested on all rows, drawn or not."
+            hint = "Draw around some points. The outline is tested on all rows that fit, drawn or not."
             lasso.nothing("map_first", run.id, hint)
             selections.undo(data, "map")
             return

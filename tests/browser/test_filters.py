@@ -43,6 +43,10 @@ def test_cold_links_show_the_same_pairs_and_back_takes_filters_off(
     assert "f_label=noisy-positive" in page.url
 
     press(page, "filter_open")
+    expect(page.get_by_test_id("stPopoverBody").get_by_text("noisy positive")).to_be_visible()
+    page.wait_for_timeout(500)
+    settled(page)
+    expect(page.get_by_test_id("stPopoverBody").get_by_text("noisy positive")).to_be_visible()
     page.get_by_label("Item id").fill("nothing")
     page.get_by_role("button", name="Show what fits").click()
     expect(page.get_by_text("None of the")).to_be_visible()

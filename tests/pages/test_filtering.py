@@ -1,6 +1,7 @@
 """The filter bar: the same on every page, in every link, kept as views, and silent in blind mode."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -40,11 +41,17 @@ def follow(page: AppTest, name: str, **more: str) -> AppTest:
     return sound(page.switch_page(f"../pages/{name}.py").run())
 
 
+def field(widgets: Iterable[Any], name: str) -> Any:
+    """Of the form, by its condition."""
+    [found] = [widget for widget in widgets if widget.key and widget.key.startswith(f"filter_{name}:")]
+    return found
+
+
 def fill_in(page: AppTest, **values: object) -> AppTest:
     """Choose in the form and send it."""
     kinds = {"loss": page.slider, "doubt": page.slider, "user": page.text_input, "find": page.text_input}
     for name, value in values.items():
-        kinds.get(name, page.multiselect)(key=f"filter_{name}").set_value(value)
+        field(kinds.get(name, page.multiselect), name).set_value(value)
     [button] = [button for button in page.button if button.label == "Show what fits"]
     return sound(button.click().run())
 
@@ -80,12 +87,12 @@ def test_the_form_applies_all_conditions_at_once_and_back_takes_them_off(data: D
     expected = int((data.train.user == user).sum())
     assert f"**{expected:,} of" in said(page)
     assert page.query_params["f_user"] == str(data.user_ids[user])
-    assert page.text_input(key="filter_user").value == str(data.user_ids[user])
+    assert field(page.text_input, "user").value == str(data.user_ids[user])
     for name in ("f_user", "f_clicked"):  # Back: the address of before
         del page.query_params[name]
     sound(page.run())
     assert ":gray[All " in said(page)
-    assert page.text_input(key="filter_user").value == ""
+    assert field(page.text_input, "user").value == ""
 
 
 def test_rows_of_a_page_are_those_that_fit(ready: Home, data: Dataset, open_page: Open) -> None:
@@ -160,7 +167,9 @@ class TestBlind:
         clicked = [pair for pair in _candidates(ready) if pair in _clicks(data)]
         assert f"**{len(clicked)} of 60 pairs of this order** · clicked in training" in said(page)
         assert "Label, Decisions, Decided by, Doubt, percentile" in page.info[0].value
-        shown = {widget.key for kind in (page.multiselect, page.slider, page.text_input) for widget in kind if widget.key}
+        shown = {
+            widget.key.split(":")[0] for kind in (page.multiselect, page.slider, page.text_input) for widget in kind if widget.key
+        }
         assert {key for key in shown if key.startswith("filter_")} == {
             f"filter_{name}" for name in ("clicked", "popularity", "history", "user", "item", "find")
         }
