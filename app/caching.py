@@ -14,8 +14,8 @@ Value = TypeVar("Value")
 Of = Concatenate[Dataset, ...]
 
 
-def _of_dataset(function: Callable[Of, Value], *, revision_matters: bool) -> Callable[Of, Value]:
-    @st.cache_resource(max_entries=12, show_spinner=False)
+def _of_dataset(function: Callable[Of, Value], *, revision_matters: bool, entries: int = 12) -> Callable[Of, Value]:
+    @st.cache_resource(max_entries=entries, show_spinner=False)
     def cached(key: tuple[object, ...], _data: Dataset, _rest: tuple[object, ...]) -> Value:
         return function(_data, *_rest)
 
@@ -27,11 +27,12 @@ def _of_dataset(function: Callable[Of, Value], *, revision_matters: bool) -> Cal
     return door
 
 
-def per_dataset(function: Callable[Of, Value]) -> Callable[Of, Value]:
-    """Computed once per imported dataset (and further arguments). The result is shared: never change it."""
-    return _of_dataset(function, revision_matters=False)
+def per_dataset(function: Callable[Of, Value], *, entries: int = 12) -> Callable[Of, Value]:
+    """Computed once per imported dataset (and further arguments). The result is shared: never change it.
+    `entries`: how many are kept, few where each is large."""
+    return _of_dataset(function, revision_matters=False, entries=entries)
 
 
-def per_revision(function: Callable[Of, Value]) -> Callable[Of, Value]:
+def per_revision(function: Callable[Of, Value], *, entries: int = 12) -> Callable[Of, Value]:
     """Computed again whenever a judgment or a decision about the dataset is written. The result is shared: never change it."""
-    return _of_dataset(function, revision_matters=True)
+    return _of_dataset(function, revision_matters=True, entries=entries)

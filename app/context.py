@@ -36,8 +36,9 @@ def choose() -> None:
 
 
 def _other_dataset() -> None:
-    """The old trainings and the old lists of pairs belong to the old dataset."""
+    """The old trainings, filters and lists of pairs belong to the old dataset."""
     st.session_state[state.RUN] = None
+    st.session_state[state.FILTERS] = {}
     for key in ("a", "b"):
         st.query_params.pop(key, None)
     st.session_state.pop(state.LISTS, None)

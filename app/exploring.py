@@ -7,11 +7,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import charts, lookup, navigation, pairlist, results, widgets
-from app.palette import LABELS
+from app import charts, filterbar, lookup, navigation, pairlist, results, widgets
 from core import browse
 from core.datasets.health import Check
-from core.records import Dataset, Interactions, Label
+from core.records import Dataset, Interactions
 
 OVERVIEW, PART = "Overview", "explore_part"
 TABS = {"user": "Users", "item": "Items", "interaction": "Interactions"}
@@ -103,39 +102,19 @@ def shape(data: Dataset) -> None:
 
 
 def interactions(data: Dataset, run: str | None) -> None:
-    """Every interaction, filtered; the address keeps the filter, under names that no pair's address has."""
+    """Every interaction that fits the filter, in an order that the address keeps."""
     rows = results.listing(data, run)
+    keep = filterbar.show(data, Interactions(rows.user, rows.item), "explore", "interactions")
+    if not keep.any():
+        return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        user_id, item_id = _id("user"), _id("item")
-        split = st.selectbox("Part", ["all", *browse.SPLITS], key="split", bind="query-params", width=130)
-        names = [LABELS[label].word for label in Label if label in (0, 1, 2, 5, 6)]
-        words = st.multiselect("Label", names, key="labelled", bind="query-params", width=280, placeholder="any")
         orders = [order for order in browse.ORDERS if rows.time is not None or order not in ("newest", "oldest")]
         order = st.selectbox("Order", orders, key="order", bind="query-params", width=180)
         widgets.legend()
-    user, item = lookup.positions(data, user_id or None, item_id or None)
-    if (user_id and user is None) or (item_id and item is None):
-        st.markdown(":gray[The dataset has no such user or item.]")
-        return
-    codes = tuple(int(label) for label in Label if LABELS[label].word in words)
-    chosen = browse.select(rows, user=user, item=item, labels=codes, split=None if split == "all" else split, order=order)
+    chosen = browse.ordered(rows, keep, order)
     if check := concerned(data, "interaction"):
         chosen = chosen[np.isin(chosen, check.rows)]
     listed(data, run, chosen, "interactions")
-
-
-def _id(side: str) -> str:
-    """The user's or the item's id in the address, and the field that changes it."""
-    key = f"interactions_{side}"
-    st.session_state[key] = st.query_params.get(side, "")
-
-    def changed() -> None:
-        if wanted := st.session_state[key].strip():
-            st.query_params[side] = wanted
-        else:
-            st.query_params.pop(side, None)
-
-    return st.text_input(f"{side.title()} id", key=key, width=150, on_change=changed).strip()
 
 
 def concerned(data: Dataset, of: str) -> Check | None:

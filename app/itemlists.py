@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app import navigation, widgets
+from core.filters import Filter
 from core.records import Dataset, Interactions
 
 SHOWN = 6
@@ -35,7 +36,8 @@ def show(
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.popover("Both lists", type="tertiary", icon=":material/table:"):
                 st.dataframe(_table(data, before, after, own), hide_index=True, height=320)
-            navigation.link("explore", "History", icon=":material/person:", part="Interactions", by_user=str(data.user_ids[user]))
+            own = Filter(user=str(data.user_ids[user])).params()
+            navigation.link("explore", "History", icon=":material/person:", part="Interactions", **own)
 
 
 def _titles(data: Dataset, items: np.ndarray, own: set[int]) -> None:

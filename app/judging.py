@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import forms, judgecharts, lookup, pairlist, results, state, widgets, words, work
+from app import filterbar, filtered, forms, judgecharts, lookup, pairlist, results, state, widgets, words, work
 from app.palette import LABELS, SOURCES
 from core import browse, pipeline
+from core.filters import Filter
 from core.records import Dataset, Interactions, Label, Rating, Source
 from core.runs import Run, State
 from core.settings import CandidateSettings
 
 CELLS, ITEM_VIEW = "agreement_cells", "item view "
-AGREEMENT = {"all": "all", "agree": "views agree", "disagree": "views disagree", "missing": "a view is missing"}
 
 
 def find(data: Dataset) -> Run | None:
@@ -146,11 +146,8 @@ def _list_cell() -> None:
     """Filter the list of pairs by the chosen cell of the matrix."""
     for row, column in st.session_state[CELLS].selection.cells:
         if column.startswith(ITEM_VIEW):
-            st.session_state["views"] = _both(list(Rating)[row].value, column.removeprefix(ITEM_VIEW))
-
-
-def _both(user: str, item: str) -> str:
-    return f"user {user}, item {item}"
+            user, item = list(Rating)[row].value.lower(), column.removeprefix(ITEM_VIEW).lower()
+            filtered.put(Filter(user_view=(user,), item_view=(item,)))
 
 
 def by_label(data: Dataset) -> None:
@@ -170,49 +167,19 @@ def by_label(data: Dataset) -> None:
 
 
 def pairs(data: Dataset, table: pd.DataFrame) -> None:
-    """The examined pairs, filtered by what the address says."""
+    """The examined pairs that fit the filter."""
     widgets.section("Judged pairs", "Open one to read both views and to override them.")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        present = [Label(code) for code in sorted(table["label"].unique())]
-        by_word = {LABELS[label].word: label for label in present}
-        label = st.selectbox("Label", ["all", *by_word], key="label", bind="query-params", width=190)
-        sources = {SOURCES[Source(code)]: code for code in sorted(table["source"].unique())}
-        source = st.selectbox("Given by", ["all", *sources], key="source", bind="query-params", width=220)
-        cells = [_both(user.value, item.value) for user in Rating for item in Rating]
-        views = st.selectbox("Views", [*AGREEMENT.values(), *cells], key="views", bind="query-params", width=200)
-        find_text = st.text_input(
-            "Find", key="find", bind="query-params", type="search", placeholder="user, item, title", width=240
-        )
-    keep = np.ones(len(table), bool)
-    if label != "all":
-        keep &= (table["label"] == by_word[label]).to_numpy()
-    if source != "all":
-        keep &= (table["source"] == sources[source]).to_numpy()
-    keep &= _views_fit(table, views)
-    if find_text.strip():
-        columns = (table[name].str.contains(find_text.strip(), case=False, regex=False) for name in ("user", "item", "title"))
-        keep &= np.column_stack(list(columns)).any(axis=1)
+    every = Interactions(*lookup.places(data, table))
+    keep = filterbar.show(data, every, "board")
+    if not keep.any():
+        return
     chosen = table[keep]
-    st.caption(f"{len(chosen):,} of {len(table):,} pairs")
-    user, item = lookup.places(data, chosen)
     columns = {name: chosen[name].to_numpy() for name in ("user view", "item view", "label")}
     columns["given by"] = chosen["source"].to_numpy()
-    pairlist.show(data, Interactions(user, item), "judged", "judged pairs", columns)
-    if len(chosen):
-        with st.popover("Show as table", type="tertiary", icon=":material/table:"):
-            names = {
-                "label": [LABELS[Label(code)].word for code in chosen["label"]],
-                "source": [SOURCES[Source(c)] for c in chosen["source"]],
-            }
-            st.dataframe(chosen.assign(**names), hide_index=True)
-
-
-def _views_fit(table: pd.DataFrame, wanted: str) -> np.ndarray:
-    user, item = table["user view"].to_numpy(), table["item view"].to_numpy()
-    both = (user != "") & (item != "")
-    for rating in Rating:
-        for other in Rating:
-            if wanted == _both(rating.value, other.value):
-                return (user == rating.value) & (item == other.value)
-    fits = {AGREEMENT["agree"]: both & (user == item), AGREEMENT["disagree"]: both & (user != item), AGREEMENT["missing"]: ~both}
-    return fits.get(wanted, np.ones(len(table), bool))
+    pairlist.show(data, every.where(keep), "judged", "judged pairs", columns)
+    with st.popover("Show as table", type="tertiary", icon=":material/table:"):
+        names = {
+            "label": [LABELS[Label(code)].word for code in chosen["label"]],
+            "source": [SOURCES[Source(c)] for c in chosen["source"]],
+        }
+        st.dataframe(chosen.assign(**names), hide_index=True)

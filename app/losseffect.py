@@ -1,5 +1,7 @@
 """What a threshold on the loss would do: what it drops, what it changes, and how right that is where the noise is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -13,7 +15,7 @@ from core.records import Dataset, Label
 
 def tiles(data: Dataset, choice: Choice, seen: View, at: float) -> None:
     """The threshold in figures: how many it flags, how many labels it would change, and with known noise how right it is."""
-    group = lossview.view(data, Choice(choice.run, choice.statistic, choice.epoch, BY_LABEL)).group[: seen.clicks]
+    group = lossview.view(data, replace(choice, by=BY_LABEL)).group[: seen.clicks]
     drop = dynamics.drop_above(seen.loss[: seen.clicks], group, at, seen.noisy)
     more, fewer = dynamics.changes(group, seen.loss[: seen.clicks].astype(np.float64) > at)
     values = [

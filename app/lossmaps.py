@@ -1,11 +1,14 @@
 """The rest of the Losses page: the data map, and what a denoiser that trusts the loss would throw away."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from app import (
     caching,
+    filtered,
     lasso,
     lookup,
     losseffect,
@@ -31,12 +34,15 @@ def threshold(data: Dataset, run_id: str) -> None:
     """The distribution, the line on it, and what it drops; moving the line reruns only this."""
     choice = lossview.choose(data, run_id)
     seen = lossview.view(data, choice)
-    at = lossview.threshold(seen)
+    at = lossview.threshold(data, choice)
+    if not seen.clicks:
+        widgets.note("No click with such a loss fits the filter.")
+        return
     losseffect.tiles(data, choice, seen, at)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         lossshape.distribution(data, choice, seen, at)
-        thrown_away(data, choice, round((seen.loss[: seen.clicks] > at).mean() * len(data.train)))
+        thrown_away(data, choice, float((seen.loss[: seen.clicks] > at).mean()))
     with right:
         losseffect.by_label(seen, at)
         losseffect.operating_curve(data, choice, seen, at)
@@ -45,19 +51,20 @@ def threshold(data: Dataset, run_id: str) -> None:
     state.show_flashes()
 
 
-def thrown_away(data: Dataset, choice: Choice, k: int) -> None:
-    """At the same number of dropped clicks, the noise that each score catches beside the hard positives that go with it."""
+def thrown_away(data: Dataset, choice: Choice, share: float) -> None:
+    """At the same share of dropped clicks, the noise that each score catches beside the hard positives that go with it."""
     losses = results.losses(choice.run)
     truth = data.train.truth is not None
-    group = lossview.view(data, Choice(choice.run, "mean", 0, BY_TRUTH if truth else choice.by)).group
+    seen = lossview.view(data, replace(choice, statistic="mean", epoch=0, by=BY_TRUTH if truth else choice.by))
+    group, k = seen.group, round(share * len(seen.group))
     hard, noisy = group == Label.HARD_POSITIVE, group == Label.NOISY_POSITIVE
-    k = min(k, len(group))
     if not k or not hard.any() or not noisy.any():
         widgets.note("Nothing is dropped, or no hard or no noisy positive is known: there is nothing to compare.")
         return
     scores = {name: losses[name] for name in ("mean", "early", "last")}
     named = {"mean": "loss, averaged", "early": "loss, early", "last": "loss, last epoch"}
     scores = {named[name]: loss for name, loss in scores.items()} | _doubt(data, losses)
+    scores = {name: score[seen.rows] for name, score in scores.items()}
     rows = dynamics.thrown_away(scores, k, hard, noisy)
     caught, lost = (rows[0][name] / rows[0][f"all {name}"] for name in ("noisy", "hard"))
     finding = f"Dropping {k:,} clicks by the averaged loss catches {caught:.0%} of the noise and {lost:.0%} of the hard positives"
@@ -81,9 +88,9 @@ def _doubt(data: Dataset, losses: dict[str, np.ndarray]) -> dict[str, np.ndarray
 def data_map(data: Dataset, run_id: str) -> None:
     """Every click by how sure the model was of it and how much that changed; draw around clicks to act on them."""
     by = st.session_state.get("by") or BY_LABEL  # as the distribution is grouped
-    choice = Choice(run_id, "mean", 0, by)
+    choice = Choice(run_id, "mean", 0, by, filtered.named(data, filtered.current(data).filter))
     seen, losses = lossview.view(data, choice), results.losses(run_id)
-    points = dynamics.learnt(losses)
+    points = dynamics.learnt(losses)[seen.rows]
     chosen = lasso.chosen(points, lasso.outlines("data_map", run_id))
     at = projection.drawn(len(points), maps.DRAWN, seen.group)
     finding = _finding(points, seen.group)

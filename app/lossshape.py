@@ -1,6 +1,6 @@
 """How a loss is distributed: the shapes that it can be shown in, two components laid over them, and its course over epochs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def distribution(data: Dataset, choice: Choice, seen: View, at: float) -> None:
     drawn = lossview.shapes(data, choice, scale.log)
     found = components(data, choice) if scale.components else None
     if scale.components:
-        _snap(seen, found)
+        _snap(lossview.view(data, replace(choice, through=())), found)
     counted = drawn.counted
     if scale.shape in (CUMULATIVE, DENSITY):
         sizes = {code: int(counts.sum()) for code, counts in counted.counts.items()}
@@ -83,8 +83,8 @@ def _scale() -> Scale:
     return Scale(shape, log, two)
 
 
-def _snap(seen: View, found: Mixture | None) -> None:
-    """What the components say, and the line put where they cross."""
+def _snap(every: View, found: Mixture | None) -> None:
+    """What the components say, and the line put where they cross: at a share of `every` click, as the slider counts."""
     if found is None:
         widgets.note("There are too few different losses above 0 to fit two components.")
         return
@@ -93,7 +93,7 @@ def _snap(seen: View, found: Mixture | None) -> None:
     if found.crossing is None:
         st.caption(f"{told}; they do not cross between their means.")
         return
-    share = round(100 * float((seen.loss[: seen.clicks] > found.crossing).mean()), 1)
+    share = round(100 * float((every.loss[: every.clicks] > found.crossing).mean()), 1)
     with st.container(horizontal=True, vertical_alignment="center"):
         reachable = share <= lossview.MOST
         above = f"{share:g} % of the clicks above" + ("" if reachable else ", more than the slider reaches")
@@ -138,6 +138,8 @@ def _finding(seen: View, drawn: Shapes) -> str:
 def _about(choice: Choice, seen: View) -> str:
     when = f"at epoch {choice.epoch}" if choice.statistic == AT_EPOCH else MEANS[choice.statistic]
     about = f"n = {len(seen.loss):,} pairs, loss {when}, grouped by {GROUPINGS[choice.by]}"
+    if choice.through:
+        about += ", those that fit the filter"
     if choice.statistic == BY_MODEL:
         about += f"; {len(seen.loss) - seen.clicks:,} of them have no click; against 16 random items each"
     if choice.statistic == AT_EPOCH:
@@ -158,10 +160,10 @@ def _quantiles(seen: View) -> pd.DataFrame:
 @caching.per_revision
 def course(data: Dataset, choice: Choice) -> dict[str, Any]:
     """Bands of the loss by group over the epochs, and at which epoch noisy and hard positives are told apart best."""
-    group = lossview.view(data, Choice(choice.run, AT_EPOCH, 1, choice.by)).group
-    trajectory = results.losses(choice.run)["trajectory"]
-    told = dynamics.best_told(trajectory, group, Label.NOISY_POSITIVE, Label.HARD_POSITIVE)
-    return {"bands": dynamics.bands(trajectory, group), "told": told}
+    losses, seen = results.losses(choice.run), lossview.view(data, replace(choice, statistic=AT_EPOCH, epoch=1))
+    trajectory = losses["trajectory"][np.isin(losses["rows"], seen.rows)]
+    told = dynamics.best_told(trajectory, seen.group, Label.NOISY_POSITIVE, Label.HARD_POSITIVE)
+    return {"bands": dynamics.bands(trajectory, seen.group), "told": told, "n": len(trajectory)}
 
 
 def over_time(data: Dataset, choice: Choice) -> None:
@@ -172,9 +174,12 @@ def over_time(data: Dataset, choice: Choice) -> None:
         widgets.note("This training kept no trajectories (setting trajectories = 0).")
         return
     found = course(data, choice)
+    if not found["n"]:
+        widgets.note("No click whose every epoch was kept fits the filter.")
+        return
     table = pd.DataFrame({"epoch": np.arange(1, epochs + 1)})
     table = table.assign(**{LABELS[Label(code)].word: band.median for code, band in found["bands"].items()})
-    about = f"Median and middle half of {len(losses['rows']):,} clicks whose loss was kept for every epoch"
+    about = f"Median and middle half of {found['n']:,} clicks whose loss was kept for every epoch"
     if found["told"] is None:
         first, last = (np.median([band.median[place] for band in found["bands"].values()]) for place in (0, -1))
         finding = f"The median loss goes from {first:.2f} to {last:.2f} in {epochs} epochs"

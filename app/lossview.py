@@ -1,12 +1,14 @@
 """What the Losses page is made of: one loss of every click, its distribution by label, and what a threshold would drop."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import streamlit as st
 
-from app import caching, lookup, navigation, pairlist, results, selections, widgets
+from app import caching, filtered, lookup, navigation, pairlist, results, selections, widgets
 from core import dynamics
+from core.filters import Filter
 from core.records import Dataset, Interactions, Label
 
 BY_LABEL, BY_TRUTH = "labels", "truth"
@@ -30,6 +32,13 @@ class View:
     loss: np.ndarray  # float32 (n,)
     group: np.ndarray  # int8 (n,) Label
     noisy: np.ndarray | None  # bool (clicks,) known noise, for evaluation only
+    rows: np.ndarray  # int64 (clicks,) places among the recorded losses
+
+    def where(self, keep: np.ndarray) -> Self:
+        """The pairs that a mask (n,) keeps."""
+        own = keep[: self.clicks]
+        noisy = None if self.noisy is None else self.noisy[own]
+        return View(self.pairs.where(keep), int(own.sum()), self.loss[keep], self.group[keep], noisy, self.rows[own])
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,31 +53,36 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which loss, at which epoch (0: of all), grouped by what: what names a view in a cache."""
+    """Which loss, at which epoch (0: of all), grouped by what, of which pairs: what names a view in a cache."""
 
     run: str
     statistic: str  # a member of MEANS
     epoch: int
     by: str  # a member of GROUPINGS
+    through: tuple[str, ...] = ()  # the filter, as filtered.named gives it
 
 
 @caching.per_revision
 def view(data: Dataset, choice: Choice) -> View:
-    """The chosen loss of every pair that has one."""
+    """The chosen loss of every pair that has one and fits the filter."""
+    if choice.through:
+        every = view(data, replace(choice, through=()))
+        return every.where(filtered.fits(data, Filter.from_text(choice.through[0])[0], every.pairs))
     losses, truth = results.losses(choice.run), choice.by == BY_TRUTH
     rows = losses["rows"] if choice.statistic == AT_EPOCH else slice(None)
     pairs = Interactions(losses["user"][rows], losses["item"][rows])
     group = results.loss_labels(data, losses, truth=truth)[rows]
     known = data.train.truth is not None
     noisy = (results.loss_labels(data, losses, truth=True) == Label.NOISY_POSITIVE)[rows] if known else None
+    place = np.arange(len(losses["user"]))[rows]
     if choice.statistic == AT_EPOCH:
-        return View(pairs, len(pairs), losses["trajectory"][:, choice.epoch - 1].astype(np.float32), group, noisy)
+        return View(pairs, len(pairs), losses["trajectory"][:, choice.epoch - 1].astype(np.float32), group, noisy, place)
     if choice.statistic != BY_MODEL:
-        return View(pairs, len(pairs), losses[choice.statistic], group, noisy)
+        return View(pairs, len(pairs), losses[choice.statistic], group, noisy, place)
     more, codes = _unobserved(data, truth)
     both = Interactions(np.concatenate([pairs.user, more.user]), np.concatenate([pairs.item, more.item]))
     loss = dynamics.model_loss(results.embeddings(choice.run), both)
-    return View(both, len(pairs), loss, np.concatenate([group, codes]), noisy)
+    return View(both, len(pairs), loss, np.concatenate([group, codes]), noisy, place)
 
 
 def _unobserved(data: Dataset, truth: bool) -> tuple[Interactions, np.ndarray]:
@@ -134,11 +148,12 @@ def choose(data: Dataset, run_id: str) -> Choice:
                 persist_state="session",
             )
         widgets.legend()
-    return Choice(run_id, statistic, epoch, by)
+    return Choice(run_id, statistic, epoch, by, filtered.named(data, filtered.current(data).filter))
 
 
-def threshold(seen: View) -> float:
-    """Where the line lies: a percentile on the slider, so that it fits every loss; shown as a value too."""
+def threshold(data: Dataset, choice: Choice) -> float:
+    """Where the line lies: a percentile on the slider, so that it fits every loss; of all clicks, whatever the filter."""
+    every = view(data, replace(choice, through=()))
     share = st.slider(
         "Drop the clicks with the highest loss",
         0.0,
@@ -148,9 +163,9 @@ def threshold(seen: View) -> float:
         format="%.1f %%",
         key=DROP,
         bind="query-params",
-        help="Only a preview: nothing is dropped here. Labels decide what a training leaves out.",
+        help="Only a preview: nothing is dropped here. Labels decide what a training leaves out. The share is of all clicks.",
     )
-    return float(np.quantile(seen.loss[: seen.clicks], 1 - share / 100))
+    return float(np.quantile(every.loss[: every.clicks], 1 - share / 100))
 
 
 def doubtful(data: Dataset, seen: View, at: float) -> None:

@@ -16,19 +16,19 @@ SHOWN = 10
 TYPICAL, OUTLYING, ALL = "representative", "outlying", "all"
 
 
-def picked_of(data: Dataset, run: Run, chosen: np.ndarray) -> np.ndarray:
-    """The training clicks bool (n,) of chosen rows of a map."""
+def picked_of(data: Dataset, run: Run, chosen: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """The training clicks bool (n,) of chosen rows of a map, as far as they fit the filter, `keep` bool (n,)."""
     of = run.settings["of"]
-    return chosen if of == "pairs" else chosen[data.train.user if of == "users" else data.train.item]
+    return keep & chosen if of == "pairs" else keep & chosen[data.train.user if of == "users" else data.train.item]
 
 
-def show(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray) -> None:
+def show(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray, keep: np.ndarray) -> None:
     """How many of the rows (bool (n,)) are selected, what they are beside all, and what can be done with their clicks."""
-    of, picked = run.settings["of"], picked_of(data, run, chosen)
+    of, picked = run.settings["of"], picked_of(data, run, chosen, keep)
     pairs = data.train.where(picked)
     with st.container(border=True, key="map_selected"):
         if not chosen.any():
-            hint = "Draw around some points. The outline is tested on all rows, drawn or not."
+            hint = "Draw around some points. The outline is tested on all rows that fit, drawn or not."
             lasso.nothing("map_first", run.id, hint)
             selections.undo(data, "map")
             return
@@ -47,12 +47,12 @@ def show(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray) -> None:
             )
 
 
-def members(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray, *, second: bool) -> None:
+def members(data: Dataset, run: Run, clicks: Clicks, chosen: np.ndarray, keep: np.ndarray, *, second: bool) -> None:
     """Pairs to read: those nearest to the selection's centre in the vectors of a training, those farthest from it, or all.
 
     `second`: the vectors of the second training, when its map is looked at.
     """
-    picked = picked_of(data, run, chosen)
+    picked = picked_of(data, run, chosen, keep)
     pairs = data.train.where(picked)
     if not len(pairs):
         return

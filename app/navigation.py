@@ -1,4 +1,4 @@
-"""The pages, in the order of the loop, and links to them that carry dataset and run, so that every address can be shared."""
+"""The pages, in the order of the loop, and links to them that carry dataset, run and filters: every address can be shared."""
 
 from dataclasses import dataclass
 
@@ -47,10 +47,14 @@ def link(name: str, label: str | None = None, *, icon: str | None = None, **para
 
 
 def _address(params: dict[str, str]) -> dict[str, str]:
-    """The context and what a link adds to it; the training stays behind when the link leads to another dataset."""
+    """The context and what a link adds to it. The training stays behind when the link leads to another dataset, and filters
+    do there and when it has its own."""
     here = state.context()
-    if params.get("dataset", here.get("dataset")) != here.get("dataset"):
+    elsewhere = params.get("dataset", here.get("dataset")) != here.get("dataset")
+    if elsewhere:
         here.pop("run", None)
+    if elsewhere or any(map(state.of_filter, params)):
+        here = {name: value for name, value in here.items() if not state.of_filter(name)}
     return here | params
 
 

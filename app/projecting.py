@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import forms, gathering, lasso, maps, mapselection, results, state, widgets, words, work
+from app import filtered, forms, gathering, lasso, maps, mapselection, results, state, widgets, words, work
 from app.gathering import ONE, Clicks, Seen
 from core import projection
 from core.projection import Projection
@@ -73,6 +73,7 @@ def explore(data: Dataset, run: Run) -> None:
     """The map and what is selected on it; drawing an outline reruns only this."""
     found, of = results.projection(run.id), run.settings["of"]
     clicks = gathering.clicks(data, run.result["runs"][0])
+    keep = filtered.fits(data, filtered.current(data).filter, data.train)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -81,7 +82,7 @@ def explore(data: Dataset, run: Run) -> None:
             if found.other is not None:
                 shown = st.segmented_control("Training", [BEFORE, AFTER, BOTH], default=BEFORE, required=True, key="map_shown")
             widgets.legend()
-        chosen = _maps(data, run, found, clicks, colour, shown)
+        chosen = _maps(data, run, found, clicks, colour, shown, _drawn(data, of, keep))
         settings, fitted, n = run.settings, run.result["fitted"], run.result["n"]
         rest = f" {fitted:,} of {n:,} were fitted; the others lie among their nearest." if fitted < n else ""
         joint = " Both trainings were fitted together, the second turned onto the first." if found.other is not None else ""
@@ -91,36 +92,50 @@ def explore(data: Dataset, run: Run) -> None:
             f"{settings['seed']}, {run.seconds:.0f} s.{rest}{joint}"
         )
     with right:
-        mapselection.show(data, run, clicks, chosen)
-    mapselection.members(data, run, clicks, chosen, second=shown == AFTER)
+        mapselection.show(data, run, clicks, chosen, keep)
+    mapselection.members(data, run, clicks, chosen, keep, second=shown == AFTER)
     state.show_flashes()
 
 
-def _maps(data: Dataset, run: Run, found: Projection, clicks: Clicks, colour: str, shown: str) -> np.ndarray:
-    """One or two maps with one outline; which rows are selected: bool (n,)."""
+def _drawn(data: Dataset, of: str, keep: np.ndarray) -> np.ndarray:
+    """Which rows of a map are drawn: clicks that fit the filter, users or items with such a click."""
+    if of == "pairs":
+        return keep
+    place, n = (data.train.user, data.n_users) if of == "users" else (data.train.item, data.n_items)
+    return keep.all() | (np.bincount(place[keep], minlength=n) > 0)
+
+
+def _maps(data: Dataset, run: Run, found: Projection, clicks: Clicks, colour: str, shown: str, some: np.ndarray) -> np.ndarray:
+    """One or two maps with one outline, of `some` rows, bool (n,); which of all rows are selected: bool (n,)."""
     layouts = {BEFORE: found.points, AFTER: found.other}
     names = [BEFORE, AFTER] if shown == BOTH else [shown]
     mask = np.zeros(len(found.points), bool)
     for name in (BEFORE, AFTER):  # what was outlined on one map stays selected on the other
         mask |= lasso.chosen(layouts[name], lasso.outlines(f"map_{name}", run.id)) if layouts[name] is not None else False
+    mask &= some
     of = run.settings["of"]
     by = gathering.colouring(data, of, clicks, colour)
-    at = projection.drawn(len(mask), maps.DRAWN, clicks.label if of == "pairs" else None)
-    drawn = f"n = {len(mask):,} {ONE[of]}s"
-    if len(at) < len(mask):
-        drawn = f"{len(at):,} of {len(mask):,} {ONE[of]}s drawn, " + ("stratified by label" if of == "pairs" else "at random")
+    by = {name: value[some] if isinstance(value, np.ndarray) else value for name, value in by.items()}
+    n, selected = int(some.sum()), mask[some]
+    at = projection.drawn(n, maps.DRAWN, clicks.label[some] if of == "pairs" else None)
+    drawn = f"n = {n:,} {ONE[of]}s"
+    if len(at) < n:
+        drawn = f"{len(at):,} of {n:,} {ONE[of]}s drawn, " + ("stratified by label" if of == "pairs" else "at random")
+    if n < len(some):
+        drawn += f", those that fit the filter; sentence and shade are about all {len(some):,}"
     limits = np.vstack([points for points in layouts.values() if points is not None])
     for place, name in zip(st.columns(len(names)), names, strict=True):
         with place:
             seen = gathering.finding(data, Seen(run.id, run.result["runs"][0], of, colour, second=name == AFTER))
             height = 600 if len(names) == 1 else 480
-            figure = maps.plane(layouts[name], at, mask, **by, height=height, density=seen.density)
+            points = layouts[name][some]
+            figure = maps.plane(points, at, selected, **by, height=height, density=seen.density)
             _same_axes(figure, limits)
             region = None
             if seen.region is not None:
                 region = seen.region.x.tolist(), seen.region.y.tolist()
                 maps.ringed(figure, *region)
-            table = pd.DataFrame(layouts[name][at[:1000]], columns=["x", "y"]).assign(selected=mask[at[:1000]])
+            table = pd.DataFrame(points[at[:1000]], columns=["x", "y"]).assign(selected=selected[at[:1000]])
             trained = f"{name.capitalize()} training · " if found.other is not None else ""
             about = f"{drawn}; shade: how many of all lie there. "
             about += f"{seen.rests[0].upper()}{seen.rests[1:]}." if seen.rests else ""

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import caching, deciding, lookup, pairlist, results, state, words
+from app import caching, deciding, filtered, lookup, pairlist, results, state, words
 from core import agreement, browse, candidates, labels, queue
 from core.agreement import Estimate
 from core.labels import PAIR
@@ -48,9 +48,13 @@ def session(data: Dataset) -> Session:
     standing = lookup.standing(data)
     mine = standing[standing["annotator"] == who]
     learned = _learned(data, *_stamp(data), who, not blind) if order == "learned" else None
+    left = _codes(data, order, learned, blind)
+    if order != "flagged":  # my own, too, until I say something else
+        left = left[~np.isin(left, codes_of(data, mine))]
+    chosen = filtered.current(data).filter
+    left = left[filtered.fits(data, chosen.without(*chosen.telling) if blind else chosen, pairs_of(data, left))]
     since = st.session_state.setdefault(_STARTED, {}).setdefault(data.name, time.time())
     size = int(st.session_state[SIZE])
-    left = _codes(data, order, learned, blind, standing, mine)
     left = left[: max(size - int((mine["at"] >= since).sum()), 0)]
     late = np.array(skipped(data), np.int64)
     last = late[np.isin(late, left)]
@@ -77,27 +81,29 @@ def skipped(data: Dataset) -> list[int]:
     return st.session_state.setdefault(_SKIPPED, {}).setdefault(data.fingerprint, [])
 
 
-def _codes(
-    data: Dataset, order: str, learned: Learned | None, blind: bool, standing: pd.DataFrame, mine: pd.DataFrame
-) -> np.ndarray:
-    """Pair codes in an order, without those that are done with for me."""
-    known = pile(data)
-    if order == "flagged":  # my own, too, until I say something else
-        return codes_of(data, queue.flagged(standing))
+def in_order(data: Dataset) -> Interactions:
+    """All pairs of the chosen order, those that I have decided and those that no filter lets through, too."""
+    order, blind = st.session_state[ORDER], deciding.is_blind()
+    return pairs_of(data, _codes(data, "doubtful" if order == "learned" else order, None, blind))
+
+
+def _codes(data: Dataset, order: str, learned: Learned | None, blind: bool) -> np.ndarray:
+    """Pair codes in an order."""
+    if order == "flagged":
+        return codes_of(data, queue.flagged(lookup.standing(data)))
     if order == "sent":
-        codes = _sent(data)
-    elif order == "differ":
-        codes = codes_of(data, queue.differing(standing))
-    elif order == "sample":
+        return _sent(data)
+    if order == "differ":
+        return codes_of(data, queue.differing(lookup.standing(data)))
+    if order == "sample":
         samples = lookup.audit_samples(data)
         newest = samples["id"].iloc[0] if len(samples) else -1
         pairs = lookup.audit_pairs(data)
-        codes = codes_of(data, pairs[pairs["sample"] == newest])
-    elif learned is not None and learned.probability is not None:
-        codes = known.codes(data.n_items)[queue.by_change(known, learned.probability, ratings=not blind)]
-    else:
-        codes = _ordered(data, *_stamp(data), "doubtful" if order == "learned" else order)
-    return codes[~np.isin(codes, codes_of(data, mine))]
+        return codes_of(data, pairs[pairs["sample"] == newest])
+    if learned is not None and learned.probability is not None:
+        known = pile(data)
+        return known.codes(data.n_items)[queue.by_change(known, learned.probability, ratings=not blind)]
+    return _ordered(data, *_stamp(data), "doubtful" if order == "learned" else order)
 
 
 def send(data: Dataset, pairs: Interactions) -> None:
@@ -114,8 +120,10 @@ def follow(data: Dataset) -> None:
     if key == order or order not in orders(data, deciding.is_blind()) or key in st.session_state.get(state.LISTS, {}):
         return
     standing = lookup.standing(data)
-    codes = _codes(data, order, None, deciding.is_blind(), standing, standing[standing["annotator"] == state.annotator()])
-    pairs = Interactions((codes // data.n_items).astype(np.int32), (codes % data.n_items).astype(np.int32))
+    codes = _codes(data, order, None, deciding.is_blind())
+    if order != "flagged":
+        codes = codes[~np.isin(codes, codes_of(data, standing[standing["annotator"] == state.annotator()]))]
+    pairs = pairs_of(data, codes)
     pairlist.keep(data, key, f"Review: {ORDERS[order].title}", pairs)
 
 
@@ -131,6 +139,11 @@ def codes_of(data: Dataset, pairs: pd.DataFrame) -> np.ndarray:
     place = (pairs[name].map(ids).fillna(-1).to_numpy(np.int64) for name, ids in zip(PAIR, lookup.index(data), strict=True))
     user, item = place
     return (user * data.n_items + item)[(user >= 0) & (item >= 0)]
+
+
+def pairs_of(data: Dataset, codes: np.ndarray) -> Interactions:
+    """Pairs by position."""
+    return Interactions((codes // data.n_items).astype(np.int32), (codes % data.n_items).astype(np.int32))
 
 
 def ids_of(data: Dataset, codes: np.ndarray) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import auditing, bulk, deciding, keyboard, lookup, navigation, queues, state, widgets, words
+from app import auditing, bulk, deciding, filterbar, keyboard, lookup, navigation, queues, state, widgets, words
 from app.queues import MODE, ORDER, SIZE, Session
 from core import guidelines
 from core.errors import WinnowError
@@ -36,6 +36,12 @@ def choose(data: Dataset) -> None:
         st.segmented_control("View", [FOCUS, BULK], default=FOCUS, required=True, key=MODE, persist_state="session")
         deciding.blind_toggle()
         _guidelines(data)
+
+
+def narrow(data: Dataset) -> bool:
+    """The filter of the order's pairs, and whether any fits."""
+    pairs, blind = queues.in_order(data), deciding.is_blind()
+    return bool(filterbar.show(data, pairs, "review", "pairs of this order", blind=blind, act=False).any()) or not len(pairs)
 
 
 def _guidelines(data: Dataset) -> None:

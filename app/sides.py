@@ -85,7 +85,7 @@ def _clicks(data: Dataset, run: str | None, side: str, place: int) -> None:
     lead = "The newest first." if order == "newest" else "The highest loss first; the dataset has no times."
     widgets.section("What the user clicked" if side == "user" else "Who clicked it", lead)
     user, item = (place, None) if side == "user" else (None, place)
-    exploring.listed(data, run, browse.select(rows, user=user, item=item, order=order), f"of_{side}")
+    exploring.listed(data, run, browse.ordered(rows, own, order), f"of_{side}")
 
 
 def _nearest(data: Dataset, run: str | None, side: str, place: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.artifacts import Home
+from core.filters import PREFIX
 from core.store import Store
 
 DATASET, RUN, ANNOTATOR = "ctx_dataset", "ctx_run", "annotator"
@@ -18,6 +19,7 @@ WATCHED = "watched_run"  # the run that Train shows
 LISTS = "pair_lists"  # {key in the address: (where it comes from, fingerprint of the dataset, positions)}, see app.pairlist
 SENT = "review_sent"  # (fingerprint of the dataset, positions): pairs that were sent to the Review queue
 LAST_PAIR = "last_pair"  # (dataset, link parameters) of the pair that Pair showed last
+FILTERS = "filters"  # the address parameters of what one looks through (app.filtered): a view, or a condition each
 DRAFT = "import_source"  # files put aside for an import that is not committed yet
 _FLASH = "flash"
 _URL = "url_context"  # the context as the address bar last had it
@@ -31,6 +33,7 @@ def read_address() -> None:
     """Take dataset and run from the address when it has changed: a link was followed, or Back was pressed."""
     if opened := st.session_state.pop(OPENED, None):
         st.session_state[DATASET], st.session_state[RUN] = opened, None
+        st.session_state[FILTERS] = {}
         st.query_params.pop("run", None)
     seen = st.session_state.setdefault(_URL, {})
     for name, key in (("dataset", DATASET), ("run", RUN)):
@@ -38,22 +41,34 @@ def read_address() -> None:
         if value and value != seen.get(name):
             st.session_state[key] = value
             seen[name] = value
+    filters = {name: value for name, value in st.query_params.items() if of_filter(name)}
+    if filters != {name: value for name, value in seen.items() if of_filter(name)}:
+        st.session_state[FILTERS] = filters  # every link carries them, so an address without any has none
+
+
+def of_filter(name: str) -> bool:
+    """Whether a parameter of an address says what one looks through."""
+    return name == "view" or name.startswith(PREFIX)
 
 
 def write_address() -> None:
-    """Show a changed context in the address. An address that names none stays short: each write is a step for Back."""
-    seen = st.session_state.get(_URL, {})
+    """Show a changed context in the address. One that names no dataset stays short: each write is a step for Back, so all
+    changes are one write."""
+    seen, changed = st.session_state.get(_URL, {}), {}
     for name, value in context().items():
         shown = st.query_params.get(name)
-        if shown != value and (shown or seen.get(name, value) != value):
-            st.query_params[name] = value
+        if shown != value and (shown or of_filter(name) or seen.get(name, value) != value):
+            changed[name] = value
+    gone = [name for name in st.query_params if of_filter(name) and name not in context()]
+    if changed or gone:
+        st.query_params.update(changed | {name: [] for name in gone})
     st.session_state[_URL] = context()
 
 
 def context() -> dict[str, str]:
-    """What every link carries: {"dataset": ..., "run": ...}, as far as there is one."""
+    """What every link carries, as far as there is one: {"dataset": ..., "run": ...} and what one looks through."""
     chosen = {"dataset": st.session_state.get(DATASET), "run": st.session_state.get(RUN)}
-    return {name: value for name, value in chosen.items() if value}
+    return {name: value for name, value in chosen.items() if value} | st.session_state.get(FILTERS, {})
 
 
 def last_pair() -> dict[str, str]:

@@ -44,25 +44,8 @@ def listing(dataset: Dataset, train_labels: np.ndarray, losses: dict[str, np.nda
     )
 
 
-def select(
-    rows: Listing,
-    *,
-    user: int | None = None,
-    item: int | None = None,
-    labels: tuple[int, ...] = (),
-    split: str | None = None,
-    order: str = ORDERS[0],
-) -> np.ndarray:
-    """Positions int64 (m,) of the rows that fit every given filter, in `order`; rows without a loss or time come last."""
-    keep = np.ones(len(rows), bool)
-    if user is not None:
-        keep &= rows.user == user
-    if item is not None:
-        keep &= rows.item == item
-    if labels:
-        keep &= np.isin(rows.label, labels)
-    if split is not None:
-        keep &= rows.split == SPLITS.index(split)
+def ordered(rows: Listing, keep: np.ndarray, order: str = ORDERS[0]) -> np.ndarray:
+    """Positions int64 (m,) of the rows that a mask (n,) keeps, in `order`; rows without a loss or time come last."""
     at = np.flatnonzero(keep)
     if order in ("highest loss", "lowest loss"):
         key = -rows.loss[at] if order == "highest loss" else rows.loss[at]

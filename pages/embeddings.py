@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import loop, projecting, selections, widgets
+from app import filterbar, loop, projecting, selections, widgets
 
 widgets.title("Embeddings", "The model's vectors on a plane: who and what it takes for alike. Draw around points to act on them.")
 data = widgets.need_dataset()
@@ -11,7 +11,7 @@ widgets.need_training(data)
 with st.expander("Compute a map", icon=":material/tune:", expanded=not projecting.any_map(data)):
     projecting.form(data)
 run = projecting.choose(data)
-if run:
+if run and filterbar.show(data, data.train, "embeddings", "training clicks").any():
     projecting.explore(data, run)
 selections.saved(data, "map")
 loop.show_next("embeddings", data)

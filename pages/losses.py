@@ -2,20 +2,23 @@
 
 import streamlit as st
 
-from app import loop, lossmaps, selections, widgets
+from app import filterbar, loop, lossmaps, results, selections, widgets
+from core.records import Interactions
 
 widgets.title("Losses", "A high loss can mean a misclick or a rare true taste. See how far the loss alone can tell them apart.")
 data = widgets.need_dataset()
 run = widgets.need_training(data)
 widgets.stale(run, data)
 
+losses = results.losses(run.id)
+fits = filterbar.show(data, Interactions(losses["user"], losses["item"]), "losses", "clicks").any()
 distribution, learnt, saved = st.tabs(
     ["Distribution", "Data map", "Selections"], key="tab", on_change="rerun", bind="query-params"
 )
-if distribution.open:
+if distribution.open and fits:
     with distribution:
         lossmaps.threshold(data, run.id)
-if learnt.open:
+if learnt.open and fits:
     with learnt:
         lossmaps.data_map(data, run.id)
 if saved.open:

@@ -7,5 +7,6 @@ widgets.title(
 )
 data = widgets.need_dataset()
 reviewing.choose(data)
-reviewing.work(data)
+if reviewing.narrow(data):
+    reviewing.work(data)
 loop.show_next("review", data)

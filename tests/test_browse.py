@@ -58,7 +58,7 @@ def pairs_of(rows: browse.Listing, at: np.ndarray) -> list[tuple[int, int]]:
 
 
 def test_a_listing_knows_part_label_and_loss(data: Dataset, rows: browse.Listing) -> None:
-    everything = browse.select(rows)
+    everything = browse.ordered(rows, np.ones(len(rows), bool))
     assert pairs_of(rows, everything) == TRAIN + VALID + TEST
     table = browse.interaction_table(data, rows)
     assert table["split"].tolist() == ["train"] * 5 + ["valid", "test"]
@@ -68,12 +68,12 @@ def test_a_listing_knows_part_label_and_loss(data: Dataset, rows: browse.Listing
     assert table["title"][3] == "Title 3"
 
 
-def test_filters_compose_and_rows_without_loss_come_last(rows: browse.Listing) -> None:
-    assert pairs_of(rows, browse.select(rows, order="highest loss"))[:4] == [(0, 1), (2, 3), (0, 0), (1, 1)]
-    assert pairs_of(rows, browse.select(rows, order="lowest loss"))[:4] == [(1, 1), (0, 0), (2, 3), (0, 1)]
-    assert pairs_of(rows, browse.select(rows, user=0, split="train")) == [(0, 0), (0, 1)]
-    assert pairs_of(rows, browse.select(rows, item=0, labels=(Label.CLEAN,))) == [(0, 0), (2, 0)]
-    assert len(browse.select(rows, user=3)) == 0
+def test_rows_without_loss_come_last_and_others_are_left_out(rows: browse.Listing) -> None:
+    every = np.ones(len(rows), bool)
+    assert pairs_of(rows, browse.ordered(rows, every, "highest loss"))[:4] == [(0, 1), (2, 3), (0, 0), (1, 1)]
+    assert pairs_of(rows, browse.ordered(rows, every, "lowest loss"))[:4] == [(1, 1), (0, 0), (2, 3), (0, 1)]
+    assert pairs_of(rows, browse.ordered(rows, rows.user == 0, "highest loss"))[:2] == [(0, 1), (0, 0)]
+    assert len(browse.ordered(rows, ~every)) == 0
 
 
 def test_one_line_per_user_and_item(data: Dataset, rows: browse.Listing) -> None:

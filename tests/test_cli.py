@@ -43,6 +43,8 @@ def test_the_loop(call: Call) -> None:
     shown = call("labels", "show", "--dataset", "demo")
     assert sum(shown["counts"].values()) == len(shown["labels"]) == 100
     assert len(call("labels", "show", "--limit", 7)["labels"]) == 7
+    clicks = call("labels", "show", "--filter", "clicked=train&status=undecided")["labels"]
+    assert clicks == [row for row in shown["labels"] if row["observed"]] != []
     row = next(row for row in shown["labels"] if row["observed"])
     answer = "yes" if row["label"] == "noisy positive" else "no"
     call("labels", "set", row["user_id"], row["item_id"], answer, "--note", "I know her", "--annotator", "ann")
@@ -107,6 +109,7 @@ def test_decisions_go_out_and_come_back_unchanged(call: Call, home: Home, tmp_pa
         (["compare", "a", "b"], 1, "no run"),
         (["resume", "a"], 1, "no run"),
         (["labels", "set", "u", "i", "maybe"], 2, "maybe"),
+        (["labels", "show", "--filter", "label=purple"], 2, "purple"),
     ],
 )
 def test_errors_are_one_json_object_with_a_hint(call: Call, arguments: list[str], code: int, says: str) -> None:

@@ -4,13 +4,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
-from core import datasets, exchange, incoming, labels, pipeline
-from core.artifacts import atomic, login_name
+from core import browse, candidates, datasets, exchange, incoming, known, labels, pipeline, runs
+from core.artifacts import Home, atomic, login_name
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
 from core.datasets.report import told
 from core.errors import SettingsError
+from core.filters import CONDITIONS, Filter
+from core.records import Dataset, LabelSet
 from core.store import Store
 
 app = typer.Typer(help="What pairs are, by judges and by people.", no_args_is_help=True, rich_markup_mode=None)
@@ -31,19 +34,32 @@ def labels_show(
     version: Annotated[str | None, typer.Option(help="A frozen version; what stands now when left out.")] = None,
     user: Annotated[str | None, typer.Option(help="Only this user's pairs.")] = None,
     item: Annotated[str | None, typer.Option(help="Only this item's pairs.")] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", help="Conditions as in an address of the app, without f_: label=unsure&loss=80-100.")
+    ] = None,
+    annotator: AnnotatorOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Rows at most; without it all with --json, 50 for people.")] = None,
 ) -> None:
     """Show the labels: how many of each kind, and pair by pair who says so.
 
     Example: python -m core labels show --dataset demo --version v1
+    Example: python -m core labels show --filter "label=noisy-positive&user_view=high&status=undecided"
     """
+    chosen, wrong = Filter.from_text(filter_ or "")
+    if wrong:
+        raise SettingsError(wrong[0], f"Conditions: {', '.join(CONDITIONS)}.")
+    if chosen.names and version:
+        raise SettingsError("A filter is of the labels as they stand now.", "Leave --filter or --version out.")
     name = dataset_name(output.home, dataset)
     store = Store.open(output.home)
     if version:
         rows = store.version(name, version)
     else:
         data = datasets.load(output.home, name)
-        rows = labels.to_frame(data, store.labels(data))
+        found = store.labels(data)
+        rows = labels.to_frame(data, found)
+        if chosen.names:
+            rows = rows[_fits(output.home, store, data, found, chosen, annotator or login_name())]
         without = labels.left_out(data, store.standing(name))
         if without.held_out or without.unknown:
             output.note(
@@ -63,6 +79,16 @@ def labels_show(
         {"dataset": name, "version": version, "counts": counts, "versions": versions, "labels": shown.to_dict("records")},
         text=table("Labels", list(shown.columns), shown.to_numpy().tolist()),
     )
+
+
+def _fits(home: Home, store: Store, data: Dataset, found: LabelSet, chosen: Filter, me: str) -> np.ndarray:
+    """Which labels (n,) a filter lets through, by the newest training and candidates: bool (n,)."""
+    trained = [run for run in runs.listing(home, data.name, "train") if run.state is runs.State.DONE]
+    losses = runs.folder(home, trained[0].id).losses() if trained else None
+    doubted = candidates.load(home, data)[0] if candidates.newest(home, data.name) else None
+    rated = browse.ratings(store.judgments(data.name, texts=False))
+    every = known.known(known.ground(data, doubted, losses), found, rated, store.standing(data.name))
+    return chosen.mask(every, me)[every.places(found.codes(data.n_items))]
 
 
 ANSWERS = {"yes": "yes", "relevant": "yes", "hard": "yes", "no": "no", "noisy": "no", "unsure": "unsure"}

@@ -285,7 +285,7 @@ def test_a_simulated_judge_is_called_a_simulation_everywhere(ready: Home, data: 
     page = open_page("pair", **ids)
     assert "simulation, not a judge" in said(page)
     assert any("simulated judge (research)" in text.value for text in page.markdown)
-    page = open_page("board", source="simulated judge (research)")
+    page = open_page("board", f_source="simulated")
     assert f"{len(alone)} of {len(labels):,} pairs" in said(page)
     assert {metric.label: metric.value for metric in page.metric}["Simulated judge"] == f"{len(alone)}"
     pipeline.freeze(ready, NAME, annotator="ada")

@@ -128,14 +128,9 @@ def test_without_truth_no_precision_is_claimed(home: Home, open_page: Open, tmp_
     assert "Precision" not in {metric.label for metric in page.metric}
 
 
-def test_explore_filters_by_address(ready: Home, open_page: Open) -> None:
+def test_explore_finds_users_by_address(ready: Home, open_page: Open) -> None:
     data = datasets.load(ready, NAME)
     user = str(data.user_ids[data.train.user[0]])
-    page = open_page("explore", part="Interactions", by_user=user, split="train")
-    expected = int((data.train.user == data.train.user[0]).sum())
-    assert f"{expected:,} interactions" in said(page)
-    page = open_page("explore", part="Interactions", by_user="nobody")
-    assert "no such user or item" in said(page)
     page = open_page("explore", part="Users", find_user=user)
     assert "1 users, the most active first" in said(page)
 
@@ -168,13 +163,6 @@ def test_a_health_check_opens_the_rows_it_is_about(ready: Home, open_page: Open)
     assert f"{len(few.rows):,} users, the most active first" in said(page)
     page = open_page("explore")
     assert page.button(key=f"check_{few.name}").label == f"Show the {len(few.rows):,} users"
-
-
-def test_judged_pairs_are_filtered_by_address(ready: Home, open_page: Open) -> None:
-    labels = Store.open(ready).labels(datasets.load(ready, NAME))
-    noisy = int((labels.label == Label.NOISY_POSITIVE).sum())
-    assert f"{noisy:,} of {len(labels):,} pairs" in said(open_page("board", label="noisy positive"))
-    assert f"{len(labels):,} of {len(labels):,} pairs" in said(open_page("board", source="built-in rater"))
 
 
 def test_comparison_shows_what_compare_computes(ready: Home, open_page: Open) -> None:
@@ -241,14 +229,6 @@ def test_previous_and_next_reach_the_end_of_a_long_list(ready: Home, open_page: 
 def test_comparison_warns_when_more_than_labels_differs(ready: Home, open_page: Open) -> None:
     carry_out(ready, "train", **TRAIN | {"dim": 4}, labels="v1")
     assert "dim" in open_page("compare").warning[0].value
-
-
-def test_a_cell_of_the_matrix_lists_its_pairs(ready: Home, open_page: Open) -> None:
-    views = Store.open(ready).judgments(NAME).pivot(index=["user_id", "item_id"], columns="view", values="rating")
-    wanted = int(((views["user"] == "High") & (views["item"] == "High")).sum())
-    page = open_page("board")
-    page.selectbox(key="views").set_value("user High, item High").run()
-    assert f"{wanted} of {len(views)} pairs" in said(page)
 
 
 def test_a_training_says_what_it_was_made_from(ready: Home, open_page: Open) -> None:

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import datasets, queue
 from core.artifacts import Home
-from core.records import Dataset, Label
+from core.records import Dataset, Label, fingerprint
 from core.store import Store
 from tests.pages.helpers import NAME, said, sound
 
@@ -268,17 +268,49 @@ def test_the_audit_sample_is_drawn_and_walked_through_in_its_order(ready: Home, 
     assert [pair_of(data, code) for code in sent(page)["queue"]] == wanted
 
 
+def tick(page: AppTest, codes: list[int], *rows: int, blind: bool = False) -> None:
+    """As in the table of these pairs, before any tick was taken away."""
+    key = f"bulk_table:{blind}:{fingerprint(np.array(codes, np.int64), 0)}"
+    page.session_state[key] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
+    sound(page.run())
+
+
+def test_ticks_outlive_pages_orders_and_filters_and_are_of_pairs(ready: Home, data: Dataset, open_page: Open) -> None:
+    page = name(open_page("review"), "ada")
+    page.selectbox(key="review_size").set_value(100).run()
+    codes = sent(page)["queue"]
+    assert len(codes) == 60
+    page.button_group(key="review_mode").set_value("in bulk").run()
+    tick(page, codes[:50], 1, 4)
+    page.session_state["bulk_page"] = 2
+    page.run()
+    tick(page, codes[50:], 0)
+    choose(page, "influence")
+    told = [button.label for button in page.button if button.key == "bulk_no"]
+    assert told == ["Not relevant · 3"]
+    wanted = [codes[1], codes[4], codes[50]]
+    page.query_params["f_user"] = pair_of(data, codes[1])[0]
+    sound(page.run())
+    fitting = [code for code in wanted if pair_of(data, code)[0] == pair_of(data, codes[1])[0]]
+    assert page.button(key="bulk_no").label == f"Not relevant · {len(fitting)}"
+    assert f"{3 - len(fitting)} more are ticked and not in this list" in said(page)
+    page.query_params.pop("f_user")
+    choose(sound(page.run()), "doubtful")
+    sound(page.button(key="bulk_no").click().run())
+    rows = Store.open(ready).decisions(NAME)
+    assert {(row.user_id, row.item_id) for row in rows} == {pair_of(data, code) for code in wanted}
+    assert "more are ticked" not in said(page)
+    assert page.button(key="bulk_no").disabled
+
+
 def test_bulk_answers_the_chosen_and_undo_takes_them_back_as_one(ready: Home, data: Dataset, open_page: Open) -> None:
     page = name(open_page("review"), "ada")
     codes = sent(page)["queue"]
     page.button_group(key="review_mode").set_value("in bulk").run()
-    key = f"bulk_table:doubtful:False:0:{Store.open(ready).revision(NAME)}"
     assert page.button(key="bulk_no").disabled
-    page.session_state[key] = {"selection": {"rows": [0, 2, 3], "columns": [], "cells": []}}
-    page.run()
+    tick(page, codes[:50], 0, 2, 3)
     page.text_input(key="bulk_note").set_value("all alike").run()
-    page.session_state[key] = {"selection": {"rows": [0, 2, 3], "columns": [], "cells": []}}
-    sound(page.run().button(key="bulk_no").click().run())
+    sound(page.button(key="bulk_no").click().run())
     rows = Store.open(ready).decisions(NAME)
     assert [(row.user_id, row.item_id) for row in rows] == [pair_of(data, codes[place]) for place in (0, 2, 3)]
     assert {(row.relevant, row.note, row.annotator) for row in rows} == {("no", "all alike", "ada")}
