@@ -13,16 +13,22 @@ from core.records import Dataset
 Value = TypeVar("Value")
 Of = Concatenate[Dataset, ...]
 
+KEPT = 8
+"""Results of each function that are kept; of those by revision, the ones before the newest are never asked for again."""
+
 
 def _of_dataset(function: Callable[Of, Value], *, revision_matters: bool) -> Callable[Of, Value]:
-    @st.cache_resource(max_entries=12, show_spinner=False)
-    def cached(key: tuple[object, ...], _data: Dataset, _rest: tuple[object, ...]) -> Value:
+    def named(key: tuple[object, ...], _data: Dataset, _rest: tuple[object, ...]) -> Value:
         return function(_data, *_rest)
+
+    # Streamlit tells caches apart by these names: with those of `named`, all functions would share one and crowd each other out
+    named.__module__, named.__qualname__ = function.__module__, function.__qualname__
+    cached = st.cache_resource(max_entries=KEPT, show_spinner=False)(named)
 
     @wraps(function)
     def door(data: Dataset, *rest: object) -> Value:
         now = state.revision(data.name) if revision_matters else 0
-        return cached((function.__name__, str(state.home().path), data.name, data.fingerprint, now, *rest), data, rest)
+        return cached((str(state.home().path), data.name, data.fingerprint, now, *rest), data, rest)
 
     return door
 
