@@ -233,7 +233,7 @@ def loss(data: Dataset, pair: Pair, run: str | None) -> None:
     if not len(recorded["rows"]):
         st.caption("This training kept no course of single losses (setting trajectories = 0).")
         return
-    group = results.loss_labels(data, recorded, truth=False)[recorded["rows"]]
+    group = results.loss_labels(data, run)[recorded["rows"]]
     bands, path = dynamics.bands(recorded["trajectory"], group), dynamics.trajectory_of(recorded, pair.user, pair.item)
     table = pd.DataFrame({"epoch": np.arange(1, recorded["trajectory"].shape[1] + 1)})
     table = table.assign(**{LABELS[Label(code)].word: band.median for code, band in bands.items()})
