@@ -93,7 +93,7 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
     if simulated := by_source[Source.SIMULATED]:
         numbers.insert(2, ("Simulated judge", f"{simulated:,}", "Labels of a simulation, for research; any real rater beats it."))
     widgets.tiles(numbers)
-    counts = state.store().coverage(data.name)
+    counts = lookup.coverage(data)
     missing = int(counts["unjudged"].sum()) if len(counts) else 0
     if missing:
         failed = int(counts["failed"].sum())
