@@ -132,18 +132,19 @@ class Visitor:
         link = self.page.locator(".st-key-menu").get_by_role("link", name=PAGES[name].title, exact=True)
         return self.do(name, link.click)
 
-    def do(self, name: str, action: Callable[[], object], kind: str = "pointerdown") -> Took:
-        """Anything on a page after which that of `name` is there; the clock starts with the event `kind`, or a key."""
+    def do(self, name: str, action: Callable[[], object], kind: str = "pointerdown", words: str = "") -> Took:
+        """Anything on a page after which that of `name` is there, with other words where those are given; the clock starts
+        with the event `kind`, or a key."""
         self.page.evaluate(WATCH, kind)
         before = self.received
         action()
-        return self._until(name, before)
+        return self._until(name, before, words)
 
-    def _until(self, name: str, before: int) -> Took:
-        title = "Winnow" if name == "home" else PAGES[name].title
-        seconds = self.page.evaluate(READY, [title, WORDS[name], PATIENCE_MS])
+    def _until(self, name: str, before: int, words: str = "") -> Took:
+        title, words = "Winnow" if name == "home" else PAGES[name].title, words or WORDS[name]
+        seconds = self.page.evaluate(READY, [title, words, PATIENCE_MS])
         if seconds is None:
-            raise SystemExit(f"{title} did not come: no heading, no {WORDS[name]!r}, an undrawn chart, or no run of its script.")
+            raise SystemExit(f"{title} did not come: no heading, no {words!r}, an undrawn chart, or no run of its script.")
         return Took(seconds, (self.received - before) / 1e6)
 
 
@@ -212,8 +213,8 @@ def actions(visitor: Visitor, names: list[str], times: int) -> Iterator[tuple[st
     """What people do on the pages, as far as those are among `names`."""
     page = visitor.page
 
-    def repeated(name: str, act: Callable[[], object], kind: str = "pointerdown") -> list[Took]:
-        return [visitor.do(name, act, kind) for _ in range(times)]
+    def repeated(name: str, act: Callable[[], object], kind: str = "pointerdown", words: str = "") -> list[Took]:
+        return [visitor.do(name, act, kind, words) for _ in range(times)]
 
     def turn(key: str) -> Callable[[], None]:
         return page.locator(f".st-key-{key}").get_by_role("button", name="Next page").click
@@ -233,10 +234,10 @@ def actions(visitor: Visitor, names: list[str], times: int) -> Iterator[tuple[st
         yield "Pair: a decision", decided
     if "explore" in names:
         visitor.visit("explore")
-        visitor.do("explore", page.get_by_role("tab", name="Users").click)
-        yield "Explore: the list of users turned", repeated("explore", turn("user_page"))
-        visitor.do("explore", page.get_by_role("tab", name="Interactions").click)
-        yield "Explore: the list of interactions turned", repeated("explore", turn("interactions_page"))
+        lists = (("Users", "user_page", "the most active first"), ("Interactions", "interactions_page", "Order"))
+        for tab, key, words in lists:
+            visitor.do("explore", page.get_by_role("tab", name=tab).click, words=words)
+            yield f"Explore: the list of {tab.lower()} turned", repeated("explore", turn(key), words=words)
         visitor.do("explore", page.get_by_role("tab", name="Overview").click)
     if "board" in names:
         visitor.visit("board")
@@ -278,10 +279,10 @@ def told(result: dict[str, Any]) -> str:
     lines = [
         "# Pages at 1 000 000 clicks",
         "",
-        f"`python -m benchmarks.pages --seed {result['seed']}`, {datetime.now(UTC):%Y-%m-%d}, {about['cpu']}, {about['cores']} "
-        f"cores, {versions}. Load of the machine {load}, the benchmark's own included. {million.USERS:,} users, {million.ITEMS:,} "
-        f"items, {million.CLICKS:,} clicks of which 1 000 000 are for training, {million.JUDGED:,} judged pairs, two trainings, "
-        "a map of all clicks; made by the app's own steps.",
+        f"`python -m benchmarks.pages --seed {result['seed']}`, {datetime.now(UTC):%Y-%m-%d}, {about['cpu']}, "
+        f"{about['cores']} cores, {versions}. Load of the machine {load}, the benchmark's own included. {million.USERS:,} users, "
+        f"{million.ITEMS:,} items, {million.CLICKS:,} clicks of which 1 000 000 are for training, {million.JUDGED:,} judged "
+        "pairs, two trainings, a map of all clicks; made by the app's own steps.",
         "",
         "From the click in the menu until the script has ended and the page's words and charts are on the screen, by server and "
         f"browser on the same machine, without a graphics card. Warm: {result['rounds']} visits; after a decision: "
