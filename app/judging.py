@@ -14,6 +14,8 @@ from core.runs import Run, State
 from core.settings import CandidateSettings
 
 CELLS, ITEM_VIEW = "agreement_cells", "item view "
+EAGER = 2000
+"""Rows of a table that are sent at once."""
 AGREEMENT = {"all": "all", "agree": "views agree", "disagree": "views disagree", "missing": "a view is missing"}
 
 
@@ -201,7 +203,8 @@ def pairs(data: Dataset, table: pd.DataFrame) -> None:
                 "label": [LABELS[Label(code)].word for code in chosen["label"]],
                 "source": [SOURCES[Source(c)] for c in chosen["source"]],
             }
-            st.dataframe(chosen.assign(**names), hide_index=True)
+            # a table that the browser asks for as it is scrolled cannot be searched there, so only a long one is
+            st.dataframe(chosen.assign(**names), hide_index=True, lazy=len(chosen) > EAGER)
 
 
 def _views_fit(table: pd.DataFrame, wanted: str) -> np.ndarray:
