@@ -3,6 +3,7 @@
 # make bench  the slow benchmarks: one turn of the loop
 # make bench-preview  how fast previews are and how well they foretell a retraining: a quarter of an hour
 # make bench-judge  the judges' runner under faults, load and stops: ten minutes
+# make bench-pages  how fast every page answers at 1 000 000 clicks: the first time half an hour, then a quarter of one
 # make bench-quality  the tables of quality: hours, goes on where it was stopped
 # make screens  the pictures of every page under docs/
 PYTHON ?= python3
@@ -10,7 +11,7 @@ PORT ?= 8501
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: app test screens bench bench-quality bench-preview bench-judge clean
+.PHONY: app test screens bench bench-quality bench-preview bench-judge bench-pages clean
 
 app: $(VENV)/.installed
 	@$(RUN) -m core datasets --json | grep -q '"name"' || $(RUN) -m core demo
@@ -28,6 +29,9 @@ bench-preview: $(VENV)/.installed
 
 bench-judge: $(VENV)/.installed
 	$(RUN) -m benchmarks.judging $(BENCH_ARGS)
+
+bench-pages: $(VENV)/.installed
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.pages $(BENCH_ARGS)
 
 bench-quality: $(VENV)/.installed
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.quality $(BENCH_ARGS)

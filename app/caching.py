@@ -13,26 +13,32 @@ from core.records import Dataset
 Value = TypeVar("Value")
 Of = Concatenate[Dataset, ...]
 
+KEPT = 8
+"""Results of each function that are kept; of those by revision, the ones before the newest are never asked for again."""
 
-def _of_dataset(function: Callable[Of, Value], *, revision_matters: bool, entries: int = 12) -> Callable[Of, Value]:
-    @st.cache_resource(max_entries=entries, show_spinner=False)
-    def cached(key: tuple[object, ...], _data: Dataset, _rest: tuple[object, ...]) -> Value:
+
+def _of_dataset(function: Callable[Of, Value], *, revision_matters: bool, entries: int = KEPT) -> Callable[Of, Value]:
+    def named(key: tuple[object, ...], _data: Dataset, _rest: tuple[object, ...]) -> Value:
         return function(_data, *_rest)
+
+    # Streamlit tells caches apart by these names: with those of `named`, all functions would share one and crowd each other out
+    named.__module__, named.__qualname__ = function.__module__, function.__qualname__
+    cached = st.cache_resource(max_entries=entries, show_spinner=False)(named)
 
     @wraps(function)
     def door(data: Dataset, *rest: object) -> Value:
         now = state.revision(data.name) if revision_matters else 0
-        return cached((function.__name__, str(state.home().path), data.name, data.fingerprint, now, *rest), data, rest)
+        return cached((str(state.home().path), data.name, data.fingerprint, now, *rest), data, rest)
 
     return door
 
 
-def per_dataset(function: Callable[Of, Value], *, entries: int = 12) -> Callable[Of, Value]:
+def per_dataset(function: Callable[Of, Value], *, entries: int = KEPT) -> Callable[Of, Value]:
     """Computed once per imported dataset (and further arguments). The result is shared: never change it.
     `entries`: how many are kept, few where each is large."""
     return _of_dataset(function, revision_matters=False, entries=entries)
 
 
-def per_revision(function: Callable[Of, Value], *, entries: int = 12) -> Callable[Of, Value]:
+def per_revision(function: Callable[Of, Value], *, entries: int = KEPT) -> Callable[Of, Value]:
     """Computed again whenever a judgment or a decision about the dataset is written. The result is shared: never change it."""
     return _of_dataset(function, revision_matters=True, entries=entries)

@@ -15,6 +15,8 @@ from core.runs import Run, State
 from core.settings import CandidateSettings
 
 CELLS, ITEM_VIEW = "agreement_cells", "item view "
+EAGER = 2000
+"""Rows of a table that are sent at once."""
 
 
 def find(data: Dataset) -> Run | None:
@@ -93,7 +95,7 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
     if simulated := by_source[Source.SIMULATED]:
         numbers.insert(2, ("Simulated judge", f"{simulated:,}", "Labels of a simulation, for research; any real rater beats it."))
     widgets.tiles(numbers)
-    counts = state.store().coverage(data.name)
+    counts = lookup.coverage(data)
     missing = int(counts["unjudged"].sum()) if len(counts) else 0
     if missing:
         failed = int(counts["failed"].sum())
@@ -182,4 +184,5 @@ def pairs(data: Dataset, table: pd.DataFrame) -> None:
             "label": [LABELS[Label(code)].word for code in chosen["label"]],
             "source": [SOURCES[Source(c)] for c in chosen["source"]],
         }
-        st.dataframe(chosen.assign(**names), hide_index=True)
+        # a table that the browser asks for as it is scrolled cannot be searched there, so only a long one is
+        st.dataframe(chosen.assign(**names), hide_index=True, lazy=len(chosen) > EAGER)

@@ -98,13 +98,13 @@ def labels(data: Dataset) -> LabelSet:
 
 
 @caching.per_revision
-def asked(data: Dataset) -> tuple[int, int, float]:
+def asked(data: Dataset) -> tuple[int, int, int, float]:
     """What moves when judges were asked or have answered, and stays when a person decides, see Store.asked."""
     return state.store().asked(data.name)
 
 
 @caching.per_dataset
-def _judged(data: Dataset, asked: tuple[int, int, float]) -> LabelSet:
+def _judged(data: Dataset, asked: tuple[int, int, int, float]) -> LabelSet:
     return state.store().judged(data)
 
 
@@ -145,8 +145,18 @@ def judgments(data: Dataset) -> pd.DataFrame:
 
 
 @caching.per_dataset
-def _judgments(data: Dataset, asked: tuple[int, int, float]) -> pd.DataFrame:
+def _judgments(data: Dataset, asked: tuple[int, int, int, float]) -> pd.DataFrame:
     return state.store().judgments(data.name, texts=False)
+
+
+def coverage(data: Dataset) -> pd.DataFrame:
+    """How much is judged, see Store.coverage."""
+    return _coverage(data, asked(data))
+
+
+@caching.per_dataset
+def _coverage(data: Dataset, asked: tuple[int, int, int, float]) -> pd.DataFrame:
+    return state.store().coverage(data.name)
 
 
 def raters(data: Dataset) -> pd.DataFrame:
@@ -155,7 +165,7 @@ def raters(data: Dataset) -> pd.DataFrame:
 
 
 @caching.per_dataset
-def _raters(data: Dataset, asked: tuple[int, int, float]) -> pd.DataFrame:
+def _raters(data: Dataset, asked: tuple[int, int, int, float]) -> pd.DataFrame:
     return audits.raters(audits.population(data, judgments(data)))
 
 
@@ -180,12 +190,17 @@ def assessment(data: Dataset, sample: int) -> Assessment:
 @caching.per_revision
 def newest_version(data: Dataset) -> tuple[str | None, int]:
     """The newest frozen label version, and how many pairs are labelled otherwise by now."""
-    versions = state.store().versions(data.name)
+    known = versions(data.name)
     now = label_rules.to_frame(data, labels(data))
-    if not len(versions):
+    if not len(known):
         return None, len(now)
-    version = versions["version"].iloc[0]
-    return version, browse.changed(state.store().version(data.name, version), now)
+    version = known["version"].iloc[0]
+    return version, browse.changed(_version(data, version), now)
+
+
+@caching.per_dataset
+def _version(data: Dataset, version: str) -> pd.DataFrame:
+    return state.store().version(data.name, version)
 
 
 def candidates(data: Dataset) -> Candidates | None:
@@ -236,6 +251,11 @@ def clicks(data: Dataset, side: str) -> csr_array:
 
 def versions(name: str) -> pd.DataFrame:
     """Frozen label versions, newest first."""
+    return _versions(str(state.home().path), name, state.revision(name))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _versions(home_path: str, name: str, revision: int) -> pd.DataFrame:
     return state.store().versions(name)
 
 

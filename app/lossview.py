@@ -71,9 +71,10 @@ def view(data: Dataset, choice: Choice) -> View:
     losses, truth = results.losses(choice.run), choice.by == BY_TRUTH
     rows = losses["rows"] if choice.statistic == AT_EPOCH else slice(None)
     pairs = Interactions(losses["user"][rows], losses["item"][rows])
-    group = results.loss_labels(data, losses, truth=truth)[rows]
     known = data.train.truth is not None
-    noisy = (results.loss_labels(data, losses, truth=True) == Label.NOISY_POSITIVE)[rows] if known else None
+    planted = results.loss_truth(data, choice.run)[rows] if known else None
+    group = planted if truth and known else results.loss_labels(data, choice.run)[rows]
+    noisy = planted == Label.NOISY_POSITIVE if known else None
     place = np.arange(len(losses["user"]))[rows]
     if choice.statistic == AT_EPOCH:
         return View(pairs, len(pairs), losses["trajectory"][:, choice.epoch - 1].astype(np.float32), group, noisy, place)
@@ -81,8 +82,16 @@ def view(data: Dataset, choice: Choice) -> View:
         return View(pairs, len(pairs), losses[choice.statistic], group, noisy, place)
     more, codes = _unobserved(data, truth)
     both = Interactions(np.concatenate([pairs.user, more.user]), np.concatenate([pairs.item, more.item]))
-    loss = dynamics.model_loss(results.embeddings(choice.run), both)
+    others = dynamics.model_loss(results.embeddings(choice.run), more)
+    loss = np.concatenate([_of_model(data, choice.run), others])
     return View(both, len(pairs), loss, np.concatenate([group, codes]), noisy, place)
+
+
+@caching.per_dataset
+def _of_model(data: Dataset, run_id: str) -> np.ndarray:
+    """The loss of every recorded click under the finished model: float32 (n,)."""
+    losses = results.losses(run_id)
+    return dynamics.model_loss(results.embeddings(run_id), Interactions(losses["user"], losses["item"]))
 
 
 def _unobserved(data: Dataset, truth: bool) -> tuple[Interactions, np.ndarray]:
@@ -111,11 +120,26 @@ def shapes(data: Dataset, choice: Choice, log: bool) -> Shapes:
     )
 
 
-@caching.per_revision
 def curve(data: Dataset, choice: Choice) -> dynamics.Curve | None:
-    """Precision and recall over all thresholds; None without known noise."""
-    seen = view(data, choice)
-    return None if seen.noisy is None else dynamics.precision_recall(seen.loss[: seen.clicks], seen.noisy)
+    """Precision and recall over all thresholds, by the planted truth; None without known noise."""
+    if data.train.truth is None:
+        return None
+    return _curve_through(data, choice) if choice.through else _curve(data, choice.run, choice.statistic, choice.epoch)
+
+
+@caching.per_dataset
+def _curve(data: Dataset, run: str, statistic: str, epoch: int) -> dynamics.Curve:
+    """Of all clicks: no label has a part in it."""
+    return _precision_recall(view(data, Choice(run, statistic, epoch, BY_TRUTH)))
+
+
+@caching.per_revision
+def _curve_through(data: Dataset, choice: Choice) -> dynamics.Curve:
+    return _precision_recall(view(data, choice))
+
+
+def _precision_recall(seen: View) -> dynamics.Curve:
+    return dynamics.precision_recall(seen.loss[: seen.clicks], seen.noisy)
 
 
 def choose(data: Dataset, run_id: str) -> Choice:

@@ -157,7 +157,7 @@ def _points(data: Dataset, run_id: str) -> tuple[np.ndarray, Grid, np.ndarray]:
 @caching.per_revision
 def _middles(data: Dataset, run_id: str) -> dict[int, np.ndarray]:
     """The median place of every group on the data map."""
-    points, group = _points(data, run_id)[0], results.loss_labels(data, results.losses(run_id), truth=False)
+    points, group = _points(data, run_id)[0], results.loss_labels(data, run_id)
     return {code: np.median(points[group == code], axis=0) for code in dynamics.groups(group)}
 
 

@@ -15,7 +15,7 @@ from core.judges import Health
 from core.judges.pulling import Pulling
 from core.preview import Base, Preview, Turned
 from core.projection import Projection
-from core.records import Dataset, Embeddings, Interactions, Report, Source
+from core.records import Dataset, Embeddings, Interactions, Label, Report, Source
 from core.runs import Run, State
 from core.settings import CompareSettings, JudgeSettings
 
@@ -51,12 +51,27 @@ def _losses(home_path: str, run_id: str) -> dict[str, np.ndarray]:
     return runs.folder(Home.at(home_path), run_id).losses()
 
 
-def loss_labels(data: Dataset, losses: dict[str, np.ndarray], *, truth: bool) -> np.ndarray:
-    """The label of every interaction with a recorded loss, by what is known now or by the planted truth: int8 (n,)."""
-    pairs, known = Interactions(losses["user"], losses["item"]), data.train
-    if truth and known.truth is not None:
-        return dynamics.codes_of(pairs, known.user, known.item, known.truth, data.n_items)
-    return lookup.codes_now(data, pairs)
+@caching.per_dataset
+def _clicks(data: Dataset, run_id: str) -> np.ndarray:
+    """Which training click of the dataset each interaction with a recorded loss is: int64 (n,), -1 for none."""
+    recorded = losses(run_id)
+    return dynamics.place_of(Interactions(recorded["user"], recorded["item"]), data.train.user, data.train.item, data.n_items)
+
+
+@caching.per_revision
+def loss_labels(data: Dataset, run_id: str) -> np.ndarray:
+    """The label now of every interaction with a recorded loss: int8 (n,)."""
+    place, recorded = _clicks(data, run_id), losses(run_id)
+    found, others = lookup.train_labels(data)[place], place < 0
+    found[others] = lookup.codes_now(data, Interactions(recorded["user"][others], recorded["item"][others]))
+    return found
+
+
+@caching.per_dataset
+def loss_truth(data: Dataset, run_id: str) -> np.ndarray:
+    """The planted label of every interaction with a recorded loss: int8 (n,); only where the truth is known."""
+    place = _clicks(data, run_id)
+    return np.where(place >= 0, data.train.truth[place], Label.CLEAN).astype(np.int8)
 
 
 @caching.per_dataset

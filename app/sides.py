@@ -84,7 +84,7 @@ def _clicks(data: Dataset, run: str | None, side: str, place: int) -> None:
     order = "newest" if rows.time is not None else "highest loss"
     lead = "The newest first." if order == "newest" else "The highest loss first; the dataset has no times."
     widgets.section("What the user clicked" if side == "user" else "Who clicked it", lead)
-    user, item = (place, None) if side == "user" else (None, place)
+    own = (rows.user if side == "user" else rows.item) == place
     exploring.listed(data, run, browse.ordered(rows, own, order), f"of_{side}")
 
 

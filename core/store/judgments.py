@@ -167,14 +167,14 @@ class JudgmentLog(Database):
         with self.reading() as connection:
             return connection.scalar(select(func.max(self._table("judgment").c.id))) or 0
 
-    def asked(self, dataset: str) -> tuple[int, int, float]:
-        """What tells whether `judgments` and who has none may have changed; decisions of people do not move it."""
-        want, table = self._table("want"), self._table("judgment")
+    def asked(self, dataset: str) -> tuple[int, int, int, float]:
+        """What tells whether `judgments`, `unanswered` and `coverage` may have changed; people's decisions do not move it."""
+        want, table, failure = self._table("want"), self._table("judgment"), self._table("failure")
         with self.reading() as connection:
-            newest = connection.scalar(select(func.max(table.c.id))) or 0
+            newest, failed = (connection.scalar(select(func.max(one.c.id))) or 0 for one in (table, failure))
             asked = select(func.count(), func.coalesce(func.sum(want.c.at), 0.0)).where(want.c.dataset == dataset)
             n, moments = connection.execute(asked).one()
-            return newest, n, moments
+            return newest, failed, n, moments
 
     def unanswered(self, dataset: str, user_id: str | None = None, item_id: str | None = None) -> pd.DataFrame:
         """What was asked and has no answer: user_id, item_id, view, judge, model, key, asked_at, and the last failure's kind,
