@@ -99,8 +99,9 @@ def _nearest(data: Dataset, run: str | None, side: str, place: int) -> None:
         missing = "this training is of an earlier import of the dataset."
         if len(vectors) == len(_ids(data, side)):
             found["the training's vectors"] = ("cosine", neighbours.by_vectors(vectors, place, clicks))
-    if side == "item" and (texts := lookup.text_vectors(data)):
-        found["text"] = (f"cosine, as {texts.name} reads it", neighbours.by_vectors(texts.vectors, place, clicks))
+    if side == "item" and lookup.has_texts(data):
+        texts, encoder = lookup.texts(data)
+        found["text"] = (f"cosine, as {encoder} reads it", neighbours.by_vectors(texts.item, place, clicks))
     for box, (by, (measure, nearest)) in zip(st.columns(len(found), gap="small"), found.items(), strict=True):
         with box, st.container(border=True, height="stretch", key=f"near_{by.split()[-1]}_rows", gap=None):
             st.markdown(f"**By {by}**  \n:gray[{widgets.plain(measure)}]")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import state
 from core import datasets, runs
 from core.artifacts import Home
 from core.queue import SECOND_LOOK
@@ -101,7 +102,7 @@ def test_rows_of_a_page_are_those_that_fit(ready: Home, data: Dataset, open_page
     wanted = views[(views["user"] == "High") & (views["item"] == "High")].index
     page = open_page("board", f_user_view="high", f_item_view="high")
     assert f"**{len(wanted)} of {len(labels)} pairs**" in said(page)
-    _, _, pairs = page.session_state["pair_list"]
+    _, _, pairs = page.session_state[state.LISTS]["judged"]
     assert set(zip(data.user_ids[pairs.user], data.item_ids[pairs.item], strict=True)) == set(wanted)
 
 

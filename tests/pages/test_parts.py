@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from streamlit.testing.v1 import AppTest
 
-from app import charts, importing, palette, widgets, words
+from app import charts, palette, uploads, widgets, words
 from core import dynamics
 from core.artifacts import Home
 from core.compare import Delta
@@ -158,14 +158,14 @@ def test_nothing_to_draw_is_no_error(draw: Callable[[], object]) -> None:
     ],
 )
 def test_an_upload_stays_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, folder: str) -> None:
-    monkeypatch.setattr(importing.state, "home", lambda: Home(tmp_path))
+    monkeypatch.setattr(uploads.state, "home", lambda: Home(tmp_path))
     content = SimpleNamespace(file_id="1", name=name, getbuffer=lambda: b"user,item\n")
-    [path] = importing._put_aside([content])
-    uploads = tmp_path / "cache" / "uploads"
-    assert path.relative_to(uploads).parts[1:] == (folder, "x.csv")
+    [path] = uploads.put_aside("import", [content])
+    aside = tmp_path / "cache" / "uploads"
+    assert path.relative_to(aside).parts[1:] == (folder, "x.csv")
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
-    importing.forget()
-    assert list(uploads.iterdir()) == []
+    uploads.forget("import")
+    assert list(aside.iterdir()) == []
 
 
 @pytest.mark.parametrize(("seconds", "text"), SPANS)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import queues, state
+from app import state
 from core import datasets, dynamics, mixture, pipeline, projection, runs
 from core.artifacts import Home, write_arrays
 from core.records import Interactions
@@ -146,10 +146,10 @@ class TestLosses:
         page = open_page("losses")
         sound(page.segmented_control(key="listed").set_value("nearest to the line").run())
         sound(page.selectbox(key="nearest").set_value(50).run())
-        page.button(key="near_review").click().run()
+        page.button(key="near_send").click().run()
         at = np.argsort(np.abs(loss - np.quantile(loss, 0.85)), kind="stable")[:50]
         codes = losses["user"][at].astype(int) * data.n_items + losses["item"][at]
-        assert page.session_state[queues.SENT][NAME].tolist() == codes.tolist()
+        assert page.session_state[state.SENT][1].codes(data.n_items).tolist() == codes.tolist()
         sound(page.switch_page("../pages/review.py").run())
         assert page.selectbox(key="review_order").value == "sent"
         assert "50 left" in page.get("progress")[0].proto.text
@@ -202,7 +202,7 @@ class TestEmbeddings:
         vectors = runs.folder(ready, base).embeddings()
         for which, rows in zip(("representative", "outlying"), projection.typical(vectors, train, 10), strict=True):
             sound(page.segmented_control(key="map_which").set_value(which).run())
-            name, _, pairs = page.session_state[state.PAIRS]
+            name, _, pairs = page.session_state[state.LISTS]["map_pairs"]
             assert name == f"map of items, {which}"
             assert np.array_equal(pairs.codes(10**6), train.where(rows).codes(10**6))
 
