@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import forms, lookup, results, state, widgets, words, work
+from app import forms, lookup, results, state, states, widgets, words, work
 from core.candidates import Candidates
 from core.judges import JUDGES, Health
 from core.judges.pulling import Pulling
@@ -41,7 +41,7 @@ def show(data: Dataset, found: Run | None) -> JudgeSettings | None:
         st.button("Judge candidates", key="judge_candidates", disabled=True, width="stretch")
         return None
     values = forms.settings_form(JudgeSettings, "judge", FIRST, choices={"judge": _judges(data)}, hidden=APART)
-    with widgets.caught():
+    with states.caught():
         settings = JudgeSettings.checked(**values)
         llm = JUDGES[settings.judge].is_llm
         ready = _health(settings) if llm else True

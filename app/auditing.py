@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import deciding, judgecharts, lookup, pairlist, state, widgets, words
+from app import deciding, judgecharts, lookup, pairlist, state, states, widgets, words
 from core import labels
 from core.agreement import Estimate
 from core.assessment import AGREEMENT, MEANS, Assessment
@@ -56,7 +56,7 @@ def draw_button(data: Dataset, size: int, **rater: str) -> None:
     primary = "secondary" if len(lookup.audit_samples(data)) else "primary"
     ready = bool(state.annotator())
     if st.button("Draw a sample", key="audit_draw_sample", type=primary, icon=":material/casino:", disabled=not ready):
-        with widgets.caught():
+        with states.caught():
             drawn = state.store().draw(data, size=size, annotator=state.annotator(), **rater)
             state.flash(f"Sample {drawn} is drawn.", ":material/casino:")
             st.session_state["audit_sample"] = drawn

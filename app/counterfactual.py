@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from app import lookup, results, state, widgets, words, work
+from app import lookup, results, state, states, widgets, words, work
 from app.pairview import Pair
 from core import browse, counterfactuals
 from core.counterfactuals import WORDS
@@ -27,7 +27,7 @@ def show(data: Dataset, pair: Pair) -> None:
         "Would it still say so?",
         "Ask the judge again with one thing changed. Its answers are kept; they are no judgments and change no label.",
     )
-    with widgets.caught():
+    with states.caught():
         chosen = _rater(answers)
         candidates = lookup.candidates(data)
         if candidates is None:

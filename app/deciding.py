@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import lookup, pairview, state, widgets, words
+from app import lookup, pairview, state, states, widgets, words
 from app.pairview import Pair
 from app.palette import ANSWERS, LABELS, answer_label
 from core.errors import WinnowError
@@ -110,15 +110,12 @@ def _say(mine: Any, said: dict[str, Any]) -> None:
         st.info(widgets.plain(text), icon=":material/gavel:")
         return
     if mine:
-        for row in said.values():
-            if row.relevant != mine.relevant:
-                text = (
-                    f"{row.annotator} says {ANSWERS[row.relevant]}, you say {ANSWERS[mine.relevant]}; the newer decision counts."
-                )
-                st.warning(widgets.plain(text), icon=":material/group:")
+        mind = f"you say {ANSWERS[mine.relevant]}; the newer decision counts."
+        others = (row for row in said.values() if row.relevant != mine.relevant)
+        states.conflict([f"{row.annotator} says {ANSWERS[row.relevant]}, {mind}" for row in others])
     else:
         differing = ", ".join(f"{row.annotator} says {ANSWERS[row.relevant]}" for row in said.values())
-        st.warning(widgets.plain(f"{differing}. You are none of them: your decision settles it."), icon=":material/gavel:")
+        states.conflict([f"{differing}. You are none of them: your decision settles it."])
 
 
 def _decide(dataset: str, pair: Pair, relevant: str, seen: int, saw_judge: bool, settles: bool) -> None:

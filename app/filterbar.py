@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import filtered, navigation, savedviews, selections, state, widgets
+from app import filtered, navigation, savedviews, selections, state, states, widgets
 from app.filtered import Chosen
 from core.errors import WinnowError
 from core.filters import CONDITIONS, LONGEST, Filter
@@ -45,7 +45,7 @@ def show(data: Dataset, pairs: Pairs, page: str, what: str = "pairs", *, blind: 
         widgets.note(text, ":material/visibility_off:")
     if len(pairs) and not keep.any():
         why = "Another filter, or none, shows some."
-        with widgets.empty(f"None of the {len(pairs):,} {what} fits", why, ":material/filter_alt_off:"):
+        with states.empty(f"None of the {len(pairs):,} {what} fits", why, ":material/filter_alt_off:"):
             _clear(chosen.filter, "filter_clear_empty", "primary")
     elif act and used.names and len(pairs):
         _actions(data, pairs, keep, used)

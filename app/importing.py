@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import forms, lookup, state, uploads, widgets
+from app import forms, lookup, state, states, uploads, widgets
 from core import datasets
 from core.datasets import Draft, Peek
 from core.datasets.formats import format_of
@@ -67,7 +67,7 @@ def add_dataset() -> None:
 
 def _demo_button(kind: Any) -> None:
     if st.button("Load the demo dataset", key="load_demo", type=kind, icon=":material/auto_stories:"):
-        with widgets.caught(), st.spinner("Inventing readers, books and clicks"):
+        with states.caught(), states.loading("Inventing readers, books and clicks"):
             info, _ = datasets.import_demo(state.home())
             _open(info.name, f"The demo dataset is ready: {info.interactions:,} clicks.")
 
@@ -84,7 +84,7 @@ def _wizard() -> None:
         "Everything is checked first; nothing is written until you press Import.]"
     )
     where = st.segmented_control("Where is it?", [UPLOAD, FOLDER, ON_DISK], default=UPLOAD, required=True, key="import_where")
-    with widgets.caught():
+    with states.caught():
         source = _on_disk() if where == ON_DISK else _uploaded(where == FOLDER)
         if source:
             _check(source)
@@ -148,7 +148,7 @@ def _check(source: Source) -> None:
     taken = name in {info.name for info in lookup.infos()}
     replace = taken and st.checkbox(f"Replace the dataset {widgets.plain(name)}", key="import_replace")
     if st.button("Import", key="import_commit", type="primary", icon=":material/download:", disabled=taken and not replace):
-        with st.spinner("Writing the dataset"):
+        with states.loading("Writing the dataset"):
             info = datasets.commit(state.home(), dataclasses.replace(draft, name=name), replace=replace)
         uploads.forget(state.DRAFT)
         st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pandas as pd
 import streamlit as st
 
-from app import state, widgets
+from app import state, states, widgets
 from core import doctor
 from core.settings import JudgeSettings
 
@@ -18,7 +18,7 @@ def show() -> None:
     with st.expander("This installation", icon=":material/build_circle:", key="installation_box"):
         st.caption("What is installed, which device trains, where data are kept, whether an Ollama server is there.")
         if st.button("Check now", key="installation_check", icon=":material/checklist:"):
-            with widgets.caught(), st.spinner("Looking at packages, database, encoder and server", show_time=True):
+            with states.caught(), states.loading("Looking at packages, database, encoder and server"):
                 st.session_state[_FOUND] = doctor.examine(state.home(), JudgeSettings())
         if (found := st.session_state.get(_FOUND)) is not None:
             _checks(found)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import filterbar, filtered, forms, judgecharts, lookup, pairlist, results, state, widgets, words, work
+from app import filterbar, filtered, forms, judgecharts, lookup, pairlist, results, state, states, widgets, words, work
 from app.palette import LABELS, SOURCES
 from core import browse, pipeline
 from core.filters import Filter
@@ -31,7 +31,7 @@ def find(data: Dataset) -> Run | None:
     values = forms.settings_form(CandidateSettings, "find", ("budget", "run"), choices={"run": runs})
     primary = "secondary" if done else "primary"
     if st.button("Find candidates", key="find_candidates", type=primary, icon=":material/search:", width="stretch"):
-        with widgets.caught():
+        with states.caught():
             work.start("candidates", data.name, values)
             st.rerun()
     if done:
@@ -60,7 +60,7 @@ def freeze(data: Dataset) -> None:
     ready = bool(useful and fresh and state.annotator())
     kind = "primary" if ready else "secondary"
     if st.button("Freeze as a version", key="freeze", type=kind, icon=":material/ac_unit:", width="stretch", disabled=not ready):
-        with widgets.caught():
+        with states.caught():
             name = pipeline.freeze(state.home(), data.name, annotator=state.annotator(), note=note)
             state.flash(f"The labels are frozen as {name}.", ":material/ac_unit:")
             st.rerun()
@@ -96,13 +96,13 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
         numbers.insert(2, ("Simulated judge", f"{simulated:,}", "Labels of a simulation, for research; any real rater beats it."))
     widgets.tiles(numbers)
     counts = lookup.coverage(data)
-    missing = int(counts["unjudged"].sum()) if len(counts) else 0
-    if missing:
-        failed = int(counts["failed"].sum())
-        widgets.note(
-            f"{missing:,} pairs lack a complete answer ({failed:,} failed). They stay as they are; judge again to fill the gaps. "
-            "Answers that exist are not asked for twice."
-        )
+    asked, judged, failed = (int(counts[name].sum()) if len(counts) else 0 for name in ("asked", "judged", "failed"))
+    states.partial(
+        judged,
+        asked,
+        "of what judges were asked is answered in both views",
+        f"The rest stay as they are ({failed:,} failed); judge again to fill the gaps. What is answered is not asked for twice.",
+    )
     with st.expander("Coverage by judge", icon=":material/table:"):
         st.dataframe(counts, hide_index=True, key="coverage")
 

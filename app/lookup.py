@@ -187,15 +187,19 @@ def assessment(data: Dataset, sample: int) -> Assessment:
     return assessments.assess(data, audit_samples(data), audit_pairs(data), standing(data), judgments(data), sample)
 
 
-@caching.per_revision
 def newest_version(data: Dataset) -> tuple[str | None, int]:
     """The newest frozen label version, and how many pairs are labelled otherwise by now."""
     known = versions(data.name)
-    now = label_rules.to_frame(data, labels(data))
     if not len(known):
-        return None, len(now)
+        return None, len(labels(data))
     version = known["version"].iloc[0]
-    return version, browse.changed(_version(data, version), now)
+    return version, changed_since(data, version)
+
+
+@caching.per_revision
+def changed_since(data: Dataset, version: str) -> int:
+    """How many pairs are labelled otherwise by now than in a frozen version."""
+    return browse.changed(_version(data, version), label_rules.to_frame(data, labels(data)))
 
 
 @caching.per_dataset

@@ -10,7 +10,7 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from app import context, navigation, state, widgets, work  # noqa: E402
+from app import context, navigation, state, states, work  # noqa: E402
 from core.errors import WinnowError  # noqa: E402
 
 st.set_page_config(page_title="Winnow", page_icon=str(ROOT / "app" / "icon.svg"), layout="wide")
@@ -28,7 +28,7 @@ try:
     state.show_flashes()
     page.run()
 except WinnowError as error:
-    widgets.failure(error)
+    states.failure(error)
 except Exception:
     logging.getLogger("winnow").exception("page %s failed", page.title)
-    widgets.crash(page.title)
+    states.crash(page.title)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import lookup, navigation, pairlist, queues, results, selections, widgets
+from app import lookup, navigation, pairlist, queues, results, selections, states, widgets
 from app.pairview import Pair
 from core import nearest
 from core.nearest import Near
@@ -51,7 +51,7 @@ def _vectors(data: Dataset, run: Run | None, by: str) -> Embeddings | Relevance:
     """The vectors to compare by; what those of texts are is said."""
     if run and by != BY_TEXT:
         return results.embeddings(run.id)
-    with st.spinner("Reading the text vectors"):
+    with states.loading("Reading the text vectors"):
         vectors, encoder = lookup.texts(data)
     told = f"An item's vector is that of its text, by {encoder}; a user's is the sum of those of the items they clicked."
     st.caption(widgets.plain(told if vectors.item.any() else "The items have no texts: nothing is like anything."))

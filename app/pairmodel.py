@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import caching, charts, itemlists, lookup, maps, navigation, results, state, widgets, words
+from app import caching, charts, itemlists, lookup, maps, navigation, results, state, states, widgets, words
 from app.pairview import Pair
 from app.palette import LABELS
 from core import candidates, dynamics
@@ -31,7 +31,7 @@ def training(data: Dataset) -> Run | None:
         st.markdown(":gray[There is no finished training yet.]")
         navigation.link("train", "Train a model")
     elif run.dataset_fingerprint != data.fingerprint:
-        widgets.stale(run, data)
+        states.stale(data, run)
         run = None
     return run
 
@@ -174,7 +174,7 @@ def turned(data: Dataset, pair: Pair, run: Run) -> None:
     if not instant and st.session_state.get(_ASKED) != asked:
         st.button("Work it out", key="turned_ask", help="It may take some seconds with these data.", on_click=_ask, args=(asked,))
         return
-    with widgets.caught(), st.spinner("Propagating on the changed graph"):
+    with states.caught(), states.loading("Propagating on the changed graph"):
         _lists(data, pair, results.turned(data, run.id, pair.user, pair.item))
 
 

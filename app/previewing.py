@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, itemlists, lookup, navigation, results, state, widgets, work
+from app import charts, itemlists, lookup, navigation, results, state, states, widgets, work
 from app.palette import SOURCES
 from core import labels as label_rules
 from core import pipeline
@@ -43,10 +43,10 @@ class WhatIf:
 def base(data: Dataset, run: Run) -> Base | None:
     """What the previews start from; None, with the reason shown, when this training cannot be previewed."""
     try:
-        with st.spinner("Reading the training and ranking its lists"):
+        with states.loading("Reading the training and ranking its lists"):
             return results.preview_base(data, run.id)
     except WinnowError as error:
-        widgets.failure(error)
+        states.failure(error)
         navigation.link("train", "Train a model")
         return None
 
@@ -192,7 +192,7 @@ def go_on(data: Dataset, base: Base, chosen: WhatIf, every: list[Source], found:
     ready = bool(state.annotator()) and bool(len(found.changes) or base.labels)
     with freeze_column:
         if st.button("Freeze as a version", key="preview_freeze", icon=":material/ac_unit:", width="stretch", disabled=not ready):
-            with widgets.caught():
+            with states.caught():
                 version = _freeze(data, labels)
                 state.flash(f"These labels are frozen as {version}.", ":material/ac_unit:")
                 st.rerun()
@@ -202,7 +202,7 @@ def go_on(data: Dataset, base: Base, chosen: WhatIf, every: list[Source], found:
         busy = any(run.state.active for run in results.runs_of(data.name, "train"))
         look = {"type": "primary", "icon": ":material/play_arrow:", "width": "stretch"}
         if st.button("Retrain with these labels", key="preview_retrain", disabled=not ready or busy, **look):
-            with widgets.caught():
+            with states.caught():
                 settings = base.run.settings | chosen.settings(_freeze(data, labels))
                 st.session_state[state.WATCHED] = work.start("train", data.name, settings).id
                 st.rerun()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import filtered, forms, gathering, lasso, maps, mapselection, results, state, widgets, words, work
+from app import filtered, forms, gathering, lasso, maps, mapselection, results, state, states, widgets, words, work
 from app.gathering import ONE, Clicks, Seen
 from core import projection
 from core.projection import Projection
@@ -33,7 +33,7 @@ def form(data: Dataset) -> None:
     busy = any(run.state.active for run in results.runs_of(data.name, "project"))
     look = {"type": "primary", "icon": ":material/scatter_plot:", "width": "stretch"}
     if st.button("Compute the map", key="start_project", disabled=busy or values["other"] == values["run"], **look):
-        with widgets.caught():
+        with states.caught():
             work.start("project", data.name, ProjectSettings.checked(**values).model_dump())
             st.rerun()
 
@@ -51,7 +51,7 @@ def choose(data: Dataset) -> Run | None:
     done = {run.id: run for run in runs if run.state is State.DONE and run.dataset_fingerprint == data.fingerprint}
     if not done:
         if not runs:
-            widgets.empty("No map yet", "Choose what to draw above; a map is kept once it is computed.")
+            states.empty("No map yet", "Choose what to draw above; a map is kept once it is computed.")
         return None
     if st.session_state.get("map") not in done:
         asked = st.query_params.get("map")

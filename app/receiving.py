@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import caching, importing, state, uploads, widgets
+from app import caching, importing, state, states, uploads, widgets
 from app.palette import ANSWERS
 from core import incoming
 from core.datasets.report import told
@@ -42,7 +42,7 @@ def read_in(data: Dataset) -> None:
         try:
             _examined(data, uploads.put_aside(_UPLOAD, [file])[0])
         except WinnowError as error:
-            widgets.failure(error)
+            states.failure(error)
             st.caption("Nothing was written.")
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import auditing, bulk, deciding, filterbar, keyboard, lookup, navigation, queues, state, widgets, words
+from app import auditing, bulk, deciding, filterbar, keyboard, lookup, navigation, queues, state, states, widgets, words
 from app.queues import MODE, ORDER, SIZE, Session
 from core import guidelines
 from core.errors import WinnowError
@@ -65,7 +65,7 @@ def _save(dataset: str) -> None:
 @st.fragment
 def work(data: Dataset) -> None:
     """The queue itself; keys run nothing else of the page."""
-    with widgets.caught():
+    with states.caught():
         _work(data)
 
 
@@ -86,10 +86,7 @@ def _work(data: Dataset) -> None:
         return
     done = len(now.decided)
     st.progress(done / max(done + len(now.codes), 1), text=f"{queues.progress(now)} · {ORDERS[now.order].about}")
-    for text in keyboard.notices():
-        st.warning(widgets.plain(text), icon=":material/sync_problem:")
-    if keyboard.notices():
-        st.button("Understood", key="notices_seen", on_click=keyboard.forget_notices)
+    states.conflict(keyboard.notices(), keyboard.forget_notices)
     if now.over:
         _end(data, now)
     if st.session_state[MODE] == BULK:
@@ -101,7 +98,7 @@ def _work(data: Dataset) -> None:
 def _nothing(data: Dataset, now: Session) -> None:
     """Why a queue is empty from the beginning."""
     if now.order == "sample" and not len(lookup.audit_samples(data)):
-        with widgets.empty("No audit sample yet", "It is drawn at random among all pairs that a judge has rated in both views."):
+        with states.empty("No audit sample yet", "It is drawn at random among all pairs that a judge has rated in both views."):
             auditing.draw_button(data, auditing.SIZE)
         return
     why = {
@@ -110,9 +107,9 @@ def _nothing(data: Dataset, now: Session) -> None:
         "sent": "No pair was sent here, or you have decided about all of them. Losses, Embeddings and selections send some.",
     }
     if now.order in why:
-        widgets.empty("Nothing to do", why[now.order], ":material/check_circle:")
+        states.empty("Nothing to do", why[now.order], ":material/check_circle:")
         return
-    with widgets.empty("No pairs in this order", "Find and judge candidates first, or choose another order."):
+    with states.empty("No pairs in this order", "Find and judge candidates first, or choose another order."):
         navigation.link("board", "Find and judge candidates")
 
 

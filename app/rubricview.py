@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from app import lookup, state, widgets, words
+from app import lookup, state, states, widgets, words
 from app.pairview import VIEW_WORDS
 from core import prompts
 from core.errors import WinnowError
@@ -54,7 +54,7 @@ def _messages(data: Dataset, found: Candidates, settings: JudgeSettings) -> None
         )
         version = st.selectbox("Rubric", versions, key=VERSION, help="The newest one is used for judging.")
         profiles = st.selectbox("Profile", PROFILES, format_func=PROFILE_WORDS.get, key="asked_profiles")
-    with widgets.caught():
+    with states.caught():
         rubric = state.store().rubric(data.name, version)
         user, item = int(found.user[place]), int(found.item[place])
         asked = preview(data, found, rubric, user, item, settings, profiles)
@@ -161,6 +161,6 @@ def _versions(data: Dataset) -> None:
     names = known["version"].tolist()
     state.keep_valid(COMPARED, names)
     version = st.selectbox("Compare with the built-in rubric", names, key=COMPARED, width=240)
-    with widgets.caught():
+    with states.caught():
         difference = prompts.difference(RUBRIC, state.store().rubric(data.name, version))
         st.code(difference or "The texts are the same.", language="diff" if difference else None, wrap_lines=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import lookup, navigation, pairlist, queues, results, state, widgets, words, work
+from app import lookup, navigation, pairlist, queues, results, state, states, widgets, words, work
 from app.deciding import REASONS
 from app.palette import ANSWERS, LABELS, answer_label
 from core import dynamics, exchange
@@ -46,7 +46,7 @@ def _save(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
         name = st.text_input("Name", key=f"{key}_name", max_chars=80, placeholder="what these pairs are")
         note = st.text_input("Note", key=f"{key}_note", max_chars=500)
         if st.button("Save", key=f"{key}_save", type="primary"):
-            with widgets.caught():
+            with states.caught():
                 who = state.annotator()
                 n = state.store().keep_selection(data.name, name, raw(data, pairs), annotator=who, note=note, origin=origin)
                 state.flash(f"Saved {n:,} pairs as {widgets.plain(name.strip())}.", ":material/bookmark_added:")
@@ -146,7 +146,7 @@ def _ask(data: Dataset, pairs: Interactions, key: str) -> None:
     n = int(known.sum())
     why = f"{n:,} of {len(pairs):,} are among the candidates; a judge is asked about candidates only."
     if st.button(f"Ask the judge about {n:,}", key=f"{key}_ask", icon=":material/gavel:", disabled=not n, help=why):
-        with widgets.caught():
+        with states.caught():
             work.start("judge", data.name, _judge_as_before(data.name) | {"pairs": tuple(raw(data, pairs.where(known)))})
             st.rerun()
 
@@ -196,7 +196,7 @@ def saved(data: Dataset, key: str) -> None:
         widgets.note(f"{lost:,} of its pairs name a user or an item that the dataset no longer has; they are left out.")
     act(data, kept, f"{key}_saved", f"selection {chosen}")
     if st.button("Delete this selection", key=f"{key}_delete", icon=":material/delete:", type="tertiary"):
-        with widgets.caught():
+        with states.caught():
             state.store().delete_selection(data.name, chosen, annotator=state.annotator())
             state.flash(f"Deleted {widgets.plain(chosen)}. Its pairs and their labels stay as they are.", ":material/delete:")
             st.rerun()

@@ -6,13 +6,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import charts, forms, lookup, navigation, results, state, widgets, words, work
+from app import charts, forms, lookup, navigation, results, state, states, widgets, words, work
 from app.palette import STATES
 from core import runs
 from core.backbones import BACKBONES
 from core.denoisers import DENOISERS
 from core.errors import SettingsError
 from core.metrics import NAMES
+from core.records import Dataset
 from core.runs import Run, State
 from core.settings import PRESET_MEANS, TRAIN_PRESETS, TrainSettings, Unset, marked, preset_of, read_by
 
@@ -97,7 +98,7 @@ def before_start(dataset: str, settings: dict[str, Any]) -> bool:
     try:
         checked = TrainSettings.checked(**settings)
     except SettingsError as error:
-        widgets.failure(error)
+        states.failure(error)
         return False
     changed = {name: value for name, value in settings.items() if value != TrainSettings.model_fields[name].default}
     options = " ".join(f"--{name.replace('_', '-')} {shlex.quote(_given(name, value))}" for name, value in changed.items())
@@ -152,7 +153,7 @@ def curves(run: Run) -> None:
 
 
 def _curves(run_id: str, done: bool) -> None:
-    with widgets.caught():
+    with states.caught():
         rows, _ = runs.folder(state.home(), run_id).metrics()
         if rows:
             _draw(rows, done)
@@ -179,10 +180,11 @@ def _draw(rows: list[dict[str, Any]], done: bool) -> None:
         widgets.chart("validation", finding, charts.validation(rows, SHOWN, best), table, "Full ranking of all items.")
 
 
-def result(run: Run) -> None:
+def result(data: Dataset, run: Run) -> None:
     """The final figures and where to go from here."""
     if run.state is not State.DONE:
         return
+    states.stale(data, run)
     test = run.metrics.get("test", {})
     names = ("recall@20", "ndcg@20", "precision@20", "mrr@20")
     meaning = "Mean over the test users; every item is ranked, train and validation items are left out."

@@ -1,18 +1,16 @@
-"""What pages are put together from: titles, badges, charts with their table, and the empty, error, partial and stale states."""
+"""What pages are put together from: titles, texts, badges, and charts with their table. States of a page: app.states."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from app import lookup, navigation, results, state
+from app import navigation
 from app.palette import LABELS, RATINGS, SOURCES, STATES
 from core.compare import Delta
-from core.errors import WinnowError
-from core.records import Dataset, Label, Source
+from core.records import Label, Source
 from core.runs import Run
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&@/])")
@@ -76,41 +74,6 @@ def legend() -> None:
             st.markdown(f":{look.tone}[**{look.sign} {look.word}**]  \n{look.means}")
 
 
-# --- states -----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def caught() -> Iterator[None]:
-    """Show an expected error in place, in words, and let the rest of the page go on."""
-    try:
-        yield
-    except WinnowError as error:
-        failure(error)
-
-
-def failure(error: WinnowError) -> None:
-    st.error(plain(error.message), icon=":material/error:")
-    if error.hint:
-        untrusted(error.hint)
-
-
-def crash(page: str) -> None:
-    """A fault of ours: what still works, and where the details are."""
-    st.error(f"Something went wrong on {page}. This is a fault of Winnow, not of your data.", icon=":material/bug_report:")
-    untrusted(
-        "Your data, labels and trainings are safe. Reload the page or go to another one; the details are in the server's log."
-    )
-
-
-def empty(text: str, why: str, icon: str = ":material/inbox:") -> st.delta_generator.DeltaGenerator:
-    """What would be here, and why it is not; the caller adds the one action into the returned box."""
-    box = st.container(border=True, horizontal_alignment="center", gap="small")
-    box.space("small")
-    box.markdown(f"## {icon} {text}", text_alignment="center")
-    box.markdown(f":gray[{why}]", text_alignment="center")
-    return box
-
-
 def note(text: str, icon: str = ":material/info:") -> None:
     st.info(text, icon=icon)
 
@@ -121,34 +84,6 @@ def next_step(text: str, page: str | None, label: str = "", **params: str) -> No
         st.markdown(f"**Next** · {text}", width="content")
         if page:
             navigation.link(page, label, icon=":material/arrow_forward:", **params)
-
-
-def need_dataset() -> Dataset:
-    """The dataset of the context, or an empty state that says how to get one."""
-    data = lookup.dataset()
-    if data is None:
-        with empty("No dataset yet", "This page shows one dataset. Load the demo or import your own on Home."):
-            navigation.link("home", "Go to Home")
-        st.stop()
-    return data
-
-
-def need_training(data: Dataset) -> Run:
-    """The training of the context, or an empty state that says how to get one."""
-    found = next((run for run in results.trained(data.name) if run.id == state.run_id()), None)
-    if found is None:
-        with empty("No finished training yet", "A training records the loss of every interaction; this page reads it."):
-            navigation.link("train", "Train a model")
-        st.stop()
-    return found
-
-
-def stale(run: Run, data: Dataset) -> None:
-    """Say so when the training was made from another import of the dataset."""
-    if run.dataset_fingerprint != data.fingerprint:
-        st.warning(
-            "This training was made from an earlier import of the dataset; its pairs may differ.", icon=":material/history:"
-        )
 
 
 # --- charts and tables ------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import navigation, results, state, widgets, words
+from app import navigation, results, state, states, widgets, words
 from app.palette import KINDS
 from core import jobs, runs
 from core.runs import Run, State
@@ -28,7 +28,7 @@ def panel(run: Run) -> None:
 
 
 def _panel(run_id: str, was_active: bool) -> None:
-    with widgets.caught():
+    with states.caught():
         run = runs.folder(state.home(), run_id).read()
         if was_active != run.state.active:  # it ended, or was resumed: begin or stop to refresh
             st.rerun()

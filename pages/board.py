@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from app import asking, auditing, judging, lookup, loop, records, rubricview, scrutinising, widgets
+from app import asking, auditing, judging, lookup, loop, records, rubricview, scrutinising, states, widgets
 
 widgets.title(
     "Judge", "Pick the pairs that the model doubts, ask a judge in two views whether each is relevant, and freeze the labels."
 )
-data = widgets.need_dataset()
+data = states.need_dataset()
 
 find, ask, freeze = st.columns(3, gap="small")
 with find, st.container(border=True, height="stretch", key="step_find"):
@@ -21,7 +21,7 @@ judging.at_work(data.name)
 rubricview.show(data, settings)
 table = lookup.pair_table(data)
 if not len(table):
-    widgets.empty(
+    states.empty(
         "No labels yet", "Judged pairs appear here with both ratings, once candidates have been judged.", ":material/gavel:"
     )
 else:

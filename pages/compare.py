@@ -1,12 +1,12 @@
 """Compare: two trainings side by side on the same test users."""
 
-from app import compared, comparing, loop, navigation, widgets
+from app import compared, comparing, loop, navigation, states, widgets
 
 widgets.title("Compare", "Did it help? The same test users, ranked by two trainings, with the uncertainty of the difference.")
-data = widgets.need_dataset()
+data = states.need_dataset()
 chosen = comparing.choose(data.name)
 if chosen is None:
-    with widgets.empty(
+    with states.empty(
         "Two finished trainings are needed", "Train once as the data are and once with frozen labels, then compare them here."
     ):
         pass

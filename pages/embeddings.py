@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from app import filterbar, loop, projecting, selections, widgets
+from app import filterbar, loop, projecting, selections, states, widgets
 
 widgets.title("Embeddings", "The model's vectors on a plane: who and what it takes for alike. Draw around points to act on them.")
-data = widgets.need_dataset()
-widgets.need_training(data)
+data = states.need_dataset()
+states.stale(data, states.need_training(data))
 
 with st.expander("Compute a map", icon=":material/tune:", expanded=not projecting.any_map(data)):
     projecting.form(data)

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from app import exploring, loop, sides, state, widgets
+from app import exploring, loop, sides, state, states, widgets
 
 widgets.title("Explore", "What is in the dataset, and whether it is sound enough to learn from.")
-data = widgets.need_dataset()
+data = states.need_dataset()
 run = state.run_id()
 
 overview, users, items, interactions = exploring.tabs()

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from app import filing, loop, receiving, widgets
+from app import filing, loop, receiving, states, widgets
 
 widgets.title("Files", "Take the cleaned dataset and all that was said about it away, and read in what was said elsewhere.")
-data = widgets.need_dataset()
+data = states.need_dataset()
 left, right = st.columns([2, 3], gap="medium")
 with left:
     filing.take_away(data)

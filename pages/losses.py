@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from app import filterbar, loop, lossmaps, results, selections, widgets
+from app import filterbar, loop, lossmaps, results, selections, states, widgets
 from core.records import Interactions
 
 widgets.title("Losses", "A high loss can mean a misclick or a rare true taste. See how far the loss alone can tell them apart.")
-data = widgets.need_dataset()
-run = widgets.need_training(data)
-widgets.stale(run, data)
+data = states.need_dataset()
+run = states.need_training(data)
+states.stale(data, run)
 
 losses = results.losses(run.id)
 fits = filterbar.show(data, Interactions(losses["user"], losses["item"]), "losses", "clicks").any()

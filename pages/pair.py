@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from app import counterfactual, deciding, loop, nearby, pairmodel, pairview, queues, widgets
+from app import counterfactual, deciding, loop, nearby, pairmodel, pairview, queues, states, widgets
 
 widgets.title("Pair", "Is this item relevant to this user? Look at both, at the judge's two views and at the loss, and decide.")
-data = widgets.need_dataset()
+data = states.need_dataset()
 queues.follow(data)
 pair = pairview.choose(data)
 if pair is None:

@@ -2,15 +2,16 @@
 
 import streamlit as st
 
-from app import loop, navigation, previewing, results, widgets
+from app import loop, navigation, previewing, results, states, widgets
 
 widgets.title("Preview", "What would these labels do? A finished training's vectors on the graph that the labels make, at once.")
-data = widgets.need_dataset()
-run = widgets.need_training(data)
+data = states.need_dataset()
+run = states.need_training(data)
+states.stale(data, run)
 base = previewing.base(data, run)
 every = previewing.sources(data)
 if base and not every:
-    with widgets.empty("No labels yet", "Judge candidates, or decide about a pair; what that would do is shown here."):
+    with states.empty("No labels yet", "Judge candidates, or decide about a pair; what that would do is shown here."):
         navigation.link("board", "Judge candidates")
 elif base:
     left, right = st.columns([2, 5], gap="medium")

@@ -1,11 +1,11 @@
 """Review: pair after pair by keyboard, or many at once."""
 
-from app import loop, reviewing, widgets
+from app import loop, reviewing, states, widgets
 
 widgets.title(
     "Review", "Is this item relevant to this user? Answer by keyboard, pair after pair; every answer can be taken back."
 )
-data = widgets.need_dataset()
+data = states.need_dataset()
 reviewing.choose(data)
 if reviewing.narrow(data):
     reviewing.work(data)
