@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 
 from app.charts import _figure
 from app.palette import GREY, HUMAN, LABELS, PRIMARY, SOURCES
-from core.dynamics import Grid
 from core.records import Label, Source
 from core.regions import Density
 
@@ -20,7 +19,6 @@ SCALE = [[0, "#5A7BD8"], [0.5, "#2AA198"], [1, "#B5851B"]]
 """From low to high; each colour can be seen on white and on black."""
 SHADE = [[0, "rgba(123,132,148,0)"], [0.02, "rgba(123,132,148,0.10)"], [1, "rgba(123,132,148,0.55)"]]
 """Of the density: grey over whatever the theme's background is."""
-DENSITY = [[0, "rgba(122,95,214,0.18)"], [1, "rgba(122,95,214,1)"]]
 AXES = ("variability", "confidence")
 """Of the data map."""
 SOURCE_LOOKS = {
@@ -54,8 +52,7 @@ def plane(
     """
     figure = _figure(*(axes or ("", "")), height)
     if density is not None:
-        shade = {"colorscale": SHADE, "showscale": False, "zsmooth": "best", "hoverinfo": "skip", "name": "density"}
-        figure.add_heatmap(x=density.x, y=density.y, z=density.level, **shade)
+        _shaded(figure, density)
     looks: Mapping[int, tuple[str, str, str]] = _looks(by)
     if values is not None:
         bar = {"title": {"text": title, "side": "right"}, "thickness": 12, "len": 0.7, "y": 0, "yanchor": "bottom"}
@@ -155,15 +152,10 @@ def thrown_away(rows: list[dict[str, Any]], random: float) -> go.Figure:
     return figure.update_xaxes(tickformat=".0%", rangemode="tozero")
 
 
-def placed(counted: Grid, own: np.ndarray, middles: dict[int, np.ndarray]) -> go.Figure:
+def placed(shade: Density, own: np.ndarray, middles: dict[int, np.ndarray]) -> go.Figure:
     """One click (2,) on the data map, over how many clicks lie where; `middles` are the medians of groups by Label code."""
     figure = _figure("Variability of the loss", "Confidence: exp(−averaged loss)", 360)
-    seen = np.where(counted.counts > 0, np.log10(np.maximum(counted.counts, 1)), np.nan)
-    x, y = ((edges[1:] + edges[:-1]) / 2 for edges in (counted.x, counted.y))
-    ticks = np.arange(np.floor(np.nanmax(seen, initial=0)) + 1)
-    bar = {"title": {"text": "clicks", "side": "right"}, "thickness": 10, "len": 0.8, "tickvals": ticks}
-    bar["ticktext"] = [f"{10 ** int(tick):,}" for tick in ticks]
-    figure.add_heatmap(z=seen, x=x, y=y, colorscale=DENSITY, colorbar=bar, hoverinfo="skip")
+    _shaded(figure, shade)
     for code, middle in middles.items():
         look = LABELS[Label(code)]
         marker = {"color": look.colour, "symbol": look.marker, "size": 12, "line": {"color": "white", "width": 1.5}}
@@ -171,3 +163,9 @@ def placed(counted: Grid, own: np.ndarray, middles: dict[int, np.ndarray]) -> go
     marker = {"color": HUMAN, "symbol": "star", "size": 19, "line": {"color": "white", "width": 2}}
     figure.add_scatter(x=own[:1], y=own[1:], mode="markers", marker=marker, name="this pair")
     return figure.update_yaxes(rangemode="normal")
+
+
+def _shaded(figure: go.Figure, density: Density) -> None:
+    """How many of all rows lie where, behind everything else."""
+    look = {"colorscale": SHADE, "showscale": False, "zsmooth": "best", "hoverinfo": "skip", "name": "density"}
+    figure.add_heatmap(x=density.x, y=density.y, z=density.level, **look)

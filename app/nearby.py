@@ -7,8 +7,8 @@ import streamlit as st
 
 from app import lookup, navigation, pairlist, queues, results, selections, states, widgets
 from app.pairview import Pair
-from core import nearest
-from core.nearest import Near
+from core import neighbours
+from core.neighbours import Near
 from core.records import VIEWS, Dataset, Embeddings, Interactions, Label, Relevance
 from core.runs import Run
 
@@ -34,7 +34,7 @@ def show(data: Dataset, pair: Pair, run: Run | None, *, blind: bool) -> None:
         look = {"required": True, "persist_state": "session"}
         by = st.segmented_control("Alike by", spaces, default=spaces[0], key="nearest_by", **look)
         n = st.segmented_control("How many", COUNTS, default=COUNTS[0], key="nearest_n", **look)
-    found = nearest.nearest(_vectors(data, run, by), data.train, pair.user, pair.item, n)
+    found = neighbours.of_pair(_vectors(data, run, by), data.train, pair.user, pair.item, n)
     pairs = Interactions(data.train.user[found.place], data.train.item[found.place])
     title = str(data.item_title[pair.item])
     codes = lookup.codes_now(data, pairs)

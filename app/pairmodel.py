@@ -7,12 +7,13 @@ import streamlit as st
 from app import caching, charts, itemlists, lookup, maps, navigation, results, state, states, widgets, words
 from app.pairview import Pair
 from app.palette import LABELS
-from core import candidates, dynamics
+from core import candidates, dynamics, regions
 from core import preview as previews
 from core.doubt import DEFAULT, SIGNALS
-from core.dynamics import Band, Grid
+from core.dynamics import Band
 from core.preview import Turned
 from core.records import Dataset, Interactions, Label
+from core.regions import Density
 from core.runs import Run
 from core.settings import TrainSettings
 
@@ -143,15 +144,15 @@ def _on_map(data: Dataset, run: Run, at: int) -> None:
     rows += [(f"median of {LABELS[Label(code)].word}", middle) for code, middle in middles.items()]
     columns = {axis: [place[n] for _, place in rows] for n, axis in enumerate(maps.AXES)}
     table = pd.DataFrame({"": [name for name, _ in rows]} | columns)
-    about = f"All {len(points):,} clicks, in stronger colour where there are more; the signs are medians of the groups"
+    about = f"All {len(points):,} clicks, darker where there are more; the signs are medians of the groups"
     widgets.chart("pair_map", finding, maps.placed(counted, own, middles), table, about)
 
 
 @caching.per_dataset
-def _points(data: Dataset, run_id: str) -> tuple[np.ndarray, Grid, np.ndarray]:
+def _points(data: Dataset, run_id: str) -> tuple[np.ndarray, Density, np.ndarray]:
     """Every click on the data map, how many lie where, and their median."""
     points = dynamics.learnt(results.losses(run_id))
-    return points, dynamics.grid(points), np.median(points, axis=0)
+    return points, regions.density(points), np.median(points, axis=0)
 
 
 @caching.per_revision

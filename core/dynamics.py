@@ -78,15 +78,6 @@ class Band:
     n: int  # interactions in it
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """Counts of points over equal cells of a plane."""
-
-    x: np.ndarray  # float64 (bins + 1,) edges
-    y: np.ndarray  # float64 (bins + 1,) edges
-    counts: np.ndarray  # int64 (bins, bins), rows by y
-
-
 def place_of(pairs: Interactions, user: np.ndarray, item: np.ndarray, n_items: int) -> np.ndarray:
     """Where each of `pairs` (n,) stands among the pairs (user, item) (m,), which differ: int64 (n,), -1 where it does not."""
     if np.array_equal(pairs.user, user) and np.array_equal(pairs.item, item):  # as a training's losses and its clicks are
@@ -246,12 +237,6 @@ def learnt(losses: dict[str, np.ndarray]) -> np.ndarray:
     """How every click was learnt, float32 (n, 2): variability, the standard deviation of its loss over the epochs, and
     confidence, exp(-averaged loss) in (0, 1]. The axes of a data map (Swayamdipta et al., EMNLP 2020), told of losses."""
     return np.column_stack([np.sqrt(losses["variance"]), np.exp(-losses["mean"])])
-
-
-def grid(points: np.ndarray, bins: int = 60) -> Grid:
-    """The points (n, 2) counted over `bins` equal parts of each axis, from its lowest to its highest value."""
-    counts, x, y = np.histogram2d(points[:, 0], points[:, 1], bins)
-    return Grid(x, y, counts.T.astype(np.int64))
 
 
 def model_loss(vectors: Embeddings, pairs: Pairs, seed: int = 0, negatives: int = 16) -> np.ndarray:

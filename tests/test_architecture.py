@@ -24,7 +24,6 @@ LAYERS = [
         "regions",
         "mixture",
         "counterfactuals",
-        "nearest",
         "neighbours",
     },
     {"alignment", "doubt", "queue", "rivals", "scrutiny", "phrases"},

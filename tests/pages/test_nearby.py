@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import candidates, datasets, dynamics, nearest, preview, queue, runs, semantic
+from core import candidates, datasets, dynamics, neighbours, preview, queue, runs, semantic
 from core.artifacts import Home
 from core.records import Dataset, Interactions, Label, Source
 from core.store import Store
@@ -34,7 +34,7 @@ def click(data: Dataset, place: int = 7) -> dict[str, str]:
 def near(ready: Home, data: Dataset, run_id: str, n: int, place: int = 7) -> list[tuple[str, str]]:
     """Raw ids of the clicks nearest to a click."""
     vectors = runs.folder(ready, run_id).embeddings()
-    found = nearest.nearest(vectors, data.train, int(data.train.user[place]), int(data.train.item[place]), n)
+    found = neighbours.of_pair(vectors, data.train, int(data.train.user[place]), int(data.train.item[place]), n)
     return ids(data, data.train.where(found.place))
 
 
@@ -78,7 +78,7 @@ class TestNearest:
         sound(page.segmented_control(key="nearest_by").set_value("texts").run())
         vectors, _ = semantic.kept_items(data, ready.cache)
         texts = semantic.profiles(vectors, data.train, data.n_users)
-        found = nearest.nearest(texts, data.train, int(data.train.user[7]), int(data.train.item[7]), 10)
+        found = neighbours.of_pair(texts, data.train, int(data.train.user[7]), int(data.train.item[7]), 10)
         assert listed(page, data) == ids(data, data.train.where(found.place))
         shutil.rmtree(ready.cache / "items")
         sound(page.run())

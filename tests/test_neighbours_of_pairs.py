@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.nearest import nearest
+from core.neighbours import of_pair
 from core.records import Embeddings, Interactions
 
 USERS, ITEMS = 7, 6
@@ -32,7 +32,7 @@ def drawn(seed: int, clicks: int) -> tuple[Embeddings, Interactions]:
 @given(st.integers(0, 10_000), st.integers(0, 30), st.integers(0, USERS - 1), st.integers(0, ITEMS - 1), st.integers(0, 40))
 def test_against_a_loop_over_all_clicks(seed: int, clicks: int, user: int, item: int, n: int) -> None:
     vectors, pairs = drawn(seed, clicks)
-    found = nearest(vectors, pairs, user, item, n)
+    found = of_pair(vectors, pairs, user, item, n)
     others = [(u, i) for u, i in zip(pairs.user.tolist(), pairs.item.tolist(), strict=True) if (u, i) != (user, item)]
     like = [(cosine(vectors.user[user], vectors.user[u]) + cosine(vectors.item[item], vectors.item[i])) / 2 for u, i in others]
     np.testing.assert_allclose(found.similarity, sorted(like, reverse=True)[:n], atol=1e-5)
@@ -45,7 +45,7 @@ def test_against_a_loop_over_all_clicks(seed: int, clicks: int, user: int, item:
 def test_among_equals_the_first_click_comes_first() -> None:
     vectors = Embeddings(np.ones((3, 2), np.float32), np.ones((3, 2), np.float32))
     clicks = Interactions(np.array([2, 0, 1, 0], np.int32), np.array([1, 0, 2, 1], np.int32))
-    found = nearest(vectors, clicks, 0, 0, 2)
+    found = of_pair(vectors, clicks, 0, 0, 2)
     assert found.place.tolist() == [0, 2]
     assert found.similarity.tolist() == pytest.approx([1, 1])
 
@@ -53,6 +53,6 @@ def test_among_equals_the_first_click_comes_first() -> None:
 def test_what_nothing_is_known_of_is_like_nothing() -> None:
     vectors = Embeddings(np.array([[0, 0], [1, 0]], np.float32), np.array([[0, 1], [0, 2], [1, 0]], np.float32))
     clicks = Interactions(np.array([1, 1], np.int32), np.array([2, 1], np.int32))
-    found = nearest(vectors, clicks, 0, 0, 5)
+    found = of_pair(vectors, clicks, 0, 0, 5)
     assert found.place.tolist() == [1, 0]
     assert found.similarity.tolist() == pytest.approx([0.5, 0])
