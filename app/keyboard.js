@@ -16,7 +16,14 @@ const SIGNS = { ArrowLeft: "←", ArrowRight: "→" };
 const ALSO = { k: "previous", j: "next" };
 const FIRST_REASON = 4; // the key of the first reason
 const RESEND_MS = 4000;
+const TYPING_MS = 10000;
 const views = new WeakMap();
+
+// The pair about which a comment is being typed, and when its last letter came. The box may be drawn anew in the middle of a
+// word, and a letter that went astray would be a decision.
+let typed = null;
+const commenting = () => typed && Date.now() - typed.at < TYPING_MS;
+document.addEventListener("pointerdown", (event) => { if (!event.composedPath()[0].classList?.contains("comment")) typed = null; }, true);
 
 const kept = (scope) => { try { return JSON.parse(sessionStorage.getItem(`winnow:${scope}`)) || {}; } catch { return {}; } };
 const keep = (scope, value) => { try { sessionStorage.setItem(`winnow:${scope}`, JSON.stringify(value)); } catch { /* full, or off */ } };
@@ -188,9 +195,17 @@ class Review {
     const closed = target.matches?.("[role=combobox][aria-expanded=false]");
     if (!closed && target.matches?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable=true]")) {
       const own = target.classList.contains("comment");
-      if (own && ["Enter", "Escape"].includes(event.key)) target.blur();
+      if (own && ["Enter", "Escape"].includes(event.key)) {
+        typed = null;
+        target.blur();
+      }
       else if (!own && event.key === "Enter" && target.matches("input")) setTimeout(() => target.blur()); // after its own use of it
       return;
+    }
+    if (commenting()) {
+      if (["Enter", "Escape"].includes(event.key)) typed = null;
+      event.preventDefault();
+      return event.stopPropagation();
     }
     const letter = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (document.querySelector("[role=dialog]") || event.altKey || event.repeat) return;
@@ -207,6 +222,16 @@ class Review {
     this.draw();
   }
 
+  typing(box) {
+    typed = { id: this.focus, at: Date.now() };
+    this.draft({ note: box.value });
+  }
+
+  // A box that was taken off the page has lost the focus, too, but nobody has left it.
+  left(box) {
+    setTimeout(() => { if (box.isConnected && box.getRootNode().activeElement !== box) typed = null; });
+  }
+
   toggle(code) {
     this.draft({ reason: (this.drafts[this.focus] || {}).reason === code ? "" : code });
     this.draw();
@@ -215,14 +240,14 @@ class Review {
   draw() {
     const now = this.state();
     const item = this.data.items[this.focus];
-    const typing = this.root.getRootNode().activeElement?.classList.contains("comment") && this.drawn === this.focus;
+    const typing = commenting() && typed.id === this.focus;
+    if (commenting() && !typing) this.said = "The pair that you were commenting on has left this list: press Esc to go on";
     const note = this.root.querySelector(".comment");
     const hides = now.blind && !now.mine[this.focus] && !item?.mine;
     if (item && !hides) this.shown.add(this.focus);
-    this.drawn = this.focus;
     const parts = item ? this.pair(now, item, hides) : [element("div", { class: "done" }, now.left ? "Waiting for more pairs …" : "Every pair of this session is decided.")];
     this.root.replaceChildren(...parts, this.bar(now, item, typing ? note : null), ...(this.help ? [this.sheet()] : []));
-    if (typing) note.focus();
+    if (typing) this.root.querySelector(".comment").focus();
   }
 
   pair(now, item, hides) {
@@ -279,7 +304,7 @@ class Review {
     const reasons = this.data.reasons.map(([code, words], at) => element("button", {
       class: `reason${reason === code ? " on" : ""}`, "aria-pressed": String(reason === code), disabled: off || !item, onclick: (event) => { event.currentTarget.blur(); this.toggle(code); },
     }, element("kbd", {}, String(at + FIRST_REASON)), words));
-    const box = note || element("input", { class: "comment", maxlength: "500", placeholder: "Comment, kept with the answer that follows", "aria-label": "Comment", disabled: off || !item, oninput: (event) => this.draft({ note: event.target.value }) });
+    const box = note || element("input", { class: "comment", maxlength: "500", placeholder: "Comment, kept with the answer that follows", "aria-label": "Comment", disabled: off || !item, oninput: (event) => this.typing(event.target), onfocus: () => (typed = { id: this.focus, at: Date.now() }), onblur: (event) => this.left(event.target) });
     if (!note) box.value = text || item?.note || "";
     const comment = all.findIndex((one) => one.classList.contains("note"));
     const [noting] = all.splice(comment, 1);

@@ -283,7 +283,7 @@ def test_killed_and_resumed_nothing_is_asked_twice(home: Home, store: Store, ser
     job.wait()
     known = {row.prompt for row in store.judgments("shop").itertuples()}
     before = len(server.calls())
-    assert before - len(known) <= 2  # at most the calls in flight were lost
+    assert before - len(known) <= 4  # of each worker at most the call in flight and the answer that waits to be written
     summary = run(store, server, workers=2)
     assert (summary.cached, summary.asked, summary.unjudged) == (len(known), VIEWS_ASKED - len(known), 0)
     asked_again = {json.dumps(call["request"]["messages"], ensure_ascii=False) for call in server.calls()[before:]}

@@ -50,7 +50,7 @@ def test_decide_preview_freeze_retrain_compare(page: Page, address: str, home: H
     settled(page)
     assert f"a={trained}" in page.url
     assert f"b={newest.id}" in page.url
-    page.get_by_text("Files: the cleaned dataset").click()
+    opened(page, "Files")
     with page.expect_download() as started:
         press(page, "export_dataset")
     assert started.value.suggested_filename == f"{NAME}-v1-csv.zip"

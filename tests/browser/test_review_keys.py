@@ -85,6 +85,49 @@ def test_a_decision_carries_the_name_that_was_visible_at_the_key(slow_address: s
     assert [row.annotator for row in decisions(filled)] == [login_name(), "ada"]
 
 
+def test_a_comment_is_typed_on_while_the_page_is_drawn_anew(slow_address: str, filled: Home, page: Page) -> None:
+    """A letter that went astray would be a decision."""
+    opened_review(page, slow_address)
+    name = page.get_by_role("textbox", name="Your name")
+    name.fill("ada")
+    name.press("Enter")
+    expect(name).not_to_be_focused()
+    note = "1 of 2, seen 3 times by 1 of us"
+    page.keyboard.press("n")
+    page.keyboard.type(note, delay=100)
+    expect(page.locator(".review .comment")).to_have_value(note)
+    page.keyboard.press("Enter")
+    page.keyboard.press("2")
+    all_saved(page)
+    assert [(row.annotator, row.relevant, row.note) for row in decisions(filled)] == [("ada", "no", note)]
+
+
+def test_a_comment_outlives_the_box_it_is_typed_in(address: str, filled: Home, page: Page) -> None:
+    """Streamlit may take the queue off the page and put it back in the middle of a word."""
+    opened_review(page, address)
+    page.keyboard.press("n")
+    page.keyboard.type("1 of ")
+    page.evaluate(
+        """() => {
+            const box = document.activeElement.shadowRoot?.activeElement ?? document.activeElement;
+            box.remove();
+        }"""
+    )
+    page.keyboard.type("2")  # into nothing
+    assert not decisions(filled)
+    page.get_by_role("combobox", name="Pairs in this session").click()
+    page.get_by_role("option", name="100", exact=True).click()
+    settled(page)
+    expect(page.locator(".review .place")).to_have_text("1 of 90")
+    page.keyboard.press("n")
+    expect(page.locator(".review .comment")).to_have_value("1 of ")
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    page.keyboard.press("1")
+    all_saved(page)
+    assert [(row.relevant, row.note) for row in decisions(filled)] == [("yes", "1 of 2")]
+
+
 def test_undo_after_a_reload_and_comments(address: str, filled: Home, page: Page) -> None:
     opened_review(page, address)
     name = page.get_by_role("textbox", name="Your name")
