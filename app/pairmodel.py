@@ -18,8 +18,8 @@ from core.runs import Run
 from core.settings import TrainSettings
 
 LESS = "candidate clicks with less of it"
-INSTANT_CLICKS, INSTANT_ITEMS = 2_000_000, 1_000
-"""Training clicks, and items of a closed form that is blended in, up to which the list without a click takes under .3 s."""
+INSTANT_CLICKS, INSTANT_ITEMS = 500_000, 1_000
+"""Training clicks, and items of a closed form that is blended in, up to which the list without a click takes under .15 s."""
 LIST = 10
 """Items of the user's list."""
 _ASKED = "turned_asked"  # (training, user, item) whose list without the click was asked for
