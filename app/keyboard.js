@@ -199,7 +199,7 @@ class Review {
         typed = null;
         target.blur();
       }
-      else if (!own && event.key === "Enter" && target.matches("input")) setTimeout(() => target.blur()); // after its own use of it
+      else if (!own && event.key === "Enter" && target.matches("input")) target.blur(); // which commits; the next key is one of ours
       return;
     }
     if (commenting()) {
