@@ -90,16 +90,11 @@ def file_of(store: Store, dataset: Dataset, what: str, version: str | None = Non
     return safe_cells(table).to_csv(index=False), len(table)
 
 
-def from_csv(text: str, *, annotator: str) -> list[Decision]:
-    """Decisions of a file that `to_csv` wrote, or of any CSV with user_id, item_id and relevant (yes, no, unsure).
+def numbered(text: str, annotator: str) -> list[tuple[int, Decision]]:
+    """(line, decision) of a file that `to_csv` wrote, or of any CSV with user_id, item_id and relevant (yes, no, unsure).
 
     What a row does not say: `annotator` took it now, seeing the judge. One bad row is a SettingsError that names its line.
     """
-    return [decision for _, decision in numbered(text, annotator)]
-
-
-def numbered(text: str, annotator: str) -> list[tuple[int, Decision]]:
-    """The same, each with its line."""
     now, found = time.time(), []
     for line, row in rows_of(text, NEEDED):
         with at_line(line):

@@ -22,13 +22,17 @@ NAME = TEXT.filter(str.strip)
 SHOWN = ["user_id", "item_id", "annotator", "relevant", "at", "note", "reason", "saw_judge"]
 
 
+def read(text: str, annotator: str) -> list[Decision]:
+    return [decision for _, decision in exchange.numbered(text, annotator)]
+
+
 @pytest.fixture
 def make(home: Home) -> Callable[[str], Store]:
     return lambda name: Store.open(Home(home.path / name))
 
 
 def carry_over(source: Store, target: Store, name: str = "shop") -> exchange.Difference:
-    rows = exchange.from_csv(exchange.to_csv(source.decisions(name)), annotator="importer")
+    rows = read(exchange.to_csv(source.decisions(name)), "importer")
     found = exchange.difference(rows, target.decisions(name), target.standing(name))
     target.add(name, found.new, found.known)
     return found
@@ -40,7 +44,7 @@ def test_cells_come_back_exactly_and_run_no_formula(text: str) -> None:
     content = exchange.to_csv([decision])
     cell = next(csv.DictReader(io.StringIO(content, newline="")))["note"]
     assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
-    assert exchange.from_csv(content, annotator="x") == [decision]
+    assert read(content, "x") == [decision]
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -78,7 +82,7 @@ def test_an_import_is_undone_at_once(make: Callable[[str], Store]) -> None:
 def test_conflicts_are_told_before_anything_is_written(make: Callable[[str], Store]) -> None:
     store = make("a")
     store.decide("shop", [("u", "i"), ("u", "j")], "yes", annotator="ann")
-    rows = exchange.from_csv("user_id,item_id,relevant\nu,i,no\nu,j,yes\nu,k,no\n", annotator="bob")
+    rows = read("user_id,item_id,relevant\nu,i,no\nu,j,yes\nu,k,no\n", "bob")
     found = exchange.difference(rows, store.decisions("shop"), store.standing("shop"))
     assert [(row.item_id, row.relevant) for row in found.conflicting] == [("i", "no")]
     assert len(found.new) == 3
@@ -92,7 +96,7 @@ HEADER = "user_id,item_id,relevant\n"
 
 def bring(store: Store, content: str) -> tuple[int, int]:
     """How many rows an import adds, and how many it finds there."""
-    rows = exchange.from_csv(content, annotator="ann")
+    rows = read(content, "ann")
     found = exchange.difference(rows, store.decisions("shop"), store.standing("shop"))
     store.add("shop", found.new, found.known)
     return len(found.new), found.same
@@ -152,12 +156,12 @@ def test_an_undo_without_a_time_is_kept(make: Callable[[str], Store]) -> None:
 )
 def test_a_bad_line_is_named(content: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        exchange.from_csv(content, annotator="ann")
+        read(content, "ann")
 
 
 def test_an_undo_without_its_decision_is_refused(make: Callable[[str], Store]) -> None:
     store = make("a")
-    rows = exchange.from_csv("id,user_id,item_id,relevant,undoes\n2,u,i,,1\n", annotator="ann")
+    rows = read("id,user_id,item_id,relevant,undoes\n2,u,i,,1\n", "ann")
     found = exchange.difference(rows, [], store.standing("shop"))
     with pytest.raises(SettingsError, match="undoes row 1"):
         store.add("shop", found.new, found.known)

@@ -17,8 +17,7 @@ from core.errors import Fatal, NotFoundError, SettingsError
 from core.judges.base import Changed, Cost, Judge, Request, question_key
 from core.judges.engine import Engine, Lane, Policy, Trial
 from core.judges.questions import profile_keys
-from core.judges.runner import LOOK_S
-from core.judges.stages import State, Watch
+from core.judges.stages import State, Watch, until_stopped
 from core.prompts import Prompt
 from core.records import VIEWS, Candidates, Dataset
 from core.settings import AgainSettings
@@ -127,16 +126,8 @@ class _Again:
         self.answered = self.known = self.failed = self._total = 0
 
     async def carry_out(self, should_stop: Callable[[], bool]) -> Summary:
-        working = asyncio.ensure_future(self._stages())
         try:
-            while not working.done():
-                self._tell()
-                await asyncio.wait([working], timeout=LOOK_S)
-                if should_stop():
-                    working.cancel()  # which hangs up
-                    await asyncio.wait([working])
-            if not working.cancelled():
-                working.result()
+            await until_stopped(self._stages(), should_stop, self._tell)
         finally:
             await self.judge.close()
         error = self._engine.meter.last_error if self._engine else ""

@@ -18,13 +18,12 @@ from core.judges.base import Judge
 from core.judges.engine import Engine, Task
 from core.judges.lanes import Lane, Meter, Policy
 from core.judges.questions import Questions, Stopped, profile_keys, wanted, write
-from core.judges.stages import Stage, State, Watch
+from core.judges.stages import LOOK_S, Stage, State, Watch, until_stopped
 from core.judges.tasks import Desk, Further, Profile, Question
 from core.records import VIEWS, Candidates, Dataset
 from core.settings import JudgeSettings
 from core.store import PROBE, Store
 
-LOOK_S = 0.05
 _Group = tuple[str, Sequence[int]]
 """A user's id, and numbers of questions that begin alike."""
 
@@ -104,14 +103,7 @@ class _Run:
 
     async def carry_out(self) -> Summary:
         try:
-            work = asyncio.ensure_future(self._stages())
-            while not work.done():
-                await asyncio.wait([work], timeout=LOOK_S)
-                if not work.done() and self._should_stop():
-                    work.cancel()  # which hangs up: the server stops generating
-                    await asyncio.wait([work])
-            if not work.cancelled():
-                work.result()
+            await until_stopped(self._stages(), self._should_stop)
         finally:
             await self._judge.close()
         return replace(self._summary, seconds=time.monotonic() - self._began, cost=self._cost())

@@ -1,12 +1,15 @@
 """How far a run is: one stage of it, and what people are told."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.judges.engine import Engine
 from core.judges.lanes import Meter
+
+LOOK_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,18 @@ class Stage:
         }
         eta = left / rate if rate and not engine.asleep else None
         return State(self.name, self.done, self.total, ", ".join(told), eta, detail)
+
+
+async def until_stopped(
+    work: Coroutine[Any, Any, None], should_stop: Callable[[], bool], look: Callable[[], None] = lambda: None
+) -> None:
+    """Carry out `work`, looking around every LOOK_S; a stop hangs up at once, and the server stops generating."""
+    working = asyncio.ensure_future(work)
+    while not working.done():
+        look()
+        await asyncio.wait([working], timeout=LOOK_S)
+        if not working.done() and should_stop():
+            working.cancel()
+            await asyncio.wait([working])
+    if not working.cancelled():
+        working.result()
