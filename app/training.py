@@ -20,7 +20,8 @@ from core.settings import PRESET_MEANS, TRAIN_PRESETS, TrainSettings, Unset, mar
 FIRST = ("labels", "denoiser", "epochs", "dim", "layers", "lr", "seed")
 SHOWN = ("recall@20", "ndcg@20")
 PRESET = "train_preset"
-_TAKEN, _SHOWN = "labels_from_address", "show_from_address"
+_TAKEN, _SHOWN, _LOOKED_AT = "labels_from_address", "show_from_address", "training_looked_at"
+_BADLY = (State.INTERRUPTED, State.FAILED)
 
 
 def settings_form(dataset: str) -> dict[str, Any]:
@@ -124,18 +125,20 @@ def _estimate(dataset: str, settings: TrainSettings) -> float | None:
 
 
 def choose(found: list[Run]) -> Run:
-    """The training to look at: what is at work, what was just started, or what the address names."""
+    """The training to look at: what the address names, was just started or is at work, or the newest if it ended badly."""
     known = {run.id: run for run in found}
     asked = st.query_params.get("show")
     if asked in known and st.session_state.get(_SHOWN) != asked:  # once, so that the selection stays free
         st.session_state[_SHOWN] = st.session_state[state.WATCHED] = asked
-    wanted = st.session_state.get(state.WATCHED)
-    working = next((run for run in found if run.state.active), None)
-    if wanted not in known:
-        st.session_state[state.WATCHED] = working.id if working else state.run_id() if state.run_id() in known else found[0].id
+    # the browser sends the words of an option: once the training has another state, they name none
+    wanted = next((one for one in map(st.session_state.get, (state.WATCHED, _LOOKED_AT)) if one in known), None)
+    if wanted is None:
+        pressing = next((run for run in found if run.state.active), found[0] if found[0].state in _BADLY else None)
+        wanted = pressing.id if pressing else state.run_id() if state.run_id() in known else found[0].id
+    st.session_state[state.WATCHED] = st.session_state[_LOOKED_AT] = wanted
     if len(found) > 1:
         st.selectbox("Show", list(known), format_func=lambda run_id: _line(known[run_id]), key=state.WATCHED)
-    return known[st.session_state[state.WATCHED]]
+    return known[wanted]
 
 
 def _line(run: Run) -> str:

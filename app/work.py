@@ -118,5 +118,7 @@ def _pill(busy: list[str]) -> None:
         share, text = progress_of(run)
         with st.container(border=True, key=f"pill_{run.kind}", gap="small"):
             label, about = f"{KINDS[run.kind]} {share:.0%}", {name: run.settings[name] for name in PAIR if name in run.settings}
+            if run.kind == "train":
+                about["show"] = run.id  # although it may end before the page is there
             navigation.link(PAGE_OF[run.kind], label, icon=":material/progress_activity:", dataset=run.dataset, **about)
             st.progress(share, text)

@@ -43,7 +43,10 @@ def test_a_reload_and_a_kill_in_the_middle_of_training(page: Page, address: str,
     expect(page.locator(".st-key-pill_train")).to_be_visible(timeout=60_000)
     page.locator(".st-key-pill_train").get_by_role("link").click()
 
+    # at once, while the page is still on its way: the link names the training, whether it is at work or not
     os.kill(newest(filled).pid, signal.SIGKILL)
+    expect(panel.get_by_text("Its process ended before it was done")).to_be_visible(timeout=60_000)
+    page.goto(f"{address}/train")  # by no link that names it
     expect(panel.get_by_text("Its process ended before it was done")).to_be_visible(timeout=60_000)
     kept = len(runs.folder(filled, run.id).metrics()[0])
     assert kept >= before
