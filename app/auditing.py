@@ -44,7 +44,7 @@ def show(data: Dataset) -> None:
 
 
 def _draw(data: Dataset, raters: pd.DataFrame) -> None:
-    choices = {(row.judge, row.model): row.model for row in raters.itertuples()}
+    choices = words.told_apart({(row.judge, row.model): row.model for row in raters.itertuples()})
     with st.container(horizontal=True, vertical_alignment="bottom"):
         judge, model = st.selectbox("Whose answers", list(choices), format_func=choices.__getitem__, key="audit_rater")
         size = st.number_input("Pairs", LEAST_SIZE, 5000, SIZE, key="audit_size", width=130)

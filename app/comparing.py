@@ -24,12 +24,10 @@ def choose(dataset: str) -> tuple[Run, Run] | None:
     after = trained.get(b) or next((run for run in _but(trained, a) if run.settings.get("labels")), _but(trained, a)[0])
     like = min(_but(trained, after.id), key=lambda run: (bool(run.settings.get("labels")), _unlike(run, after)))  # the newest
     st.session_state["compare_a"], st.session_state["compare_b"] = a or like.id, after.id
-    ids = list(trained)
+    labels = words.told_apart({run_id: words.run_label(run) for run_id, run in trained.items()})
     left, right = st.columns(2, gap="medium")
     for key, column, label in (("a", left, "A: before"), ("b", right, "B: after")):
-        column.selectbox(
-            label, ids, format_func=lambda run_id: words.run_label(trained[run_id]), key=f"compare_{key}", on_change=_chosen
-        )
+        column.selectbox(label, list(labels), format_func=labels.__getitem__, key=f"compare_{key}", on_change=_chosen)
     return trained[st.session_state["compare_a"]], trained[st.session_state["compare_b"]]
 
 

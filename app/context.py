@@ -17,10 +17,11 @@ def choose() -> None:
     trainings = {run.id: run for run in results.trained(state.dataset_name())}
     _complain("finished training", state.keep_valid(state.RUN, list(trainings)))
     if trainings:
+        labels = words.told_apart({run_id: words.run_label(run) for run_id, run in trainings.items()})
         st.selectbox(
             "Training",
-            list(trainings),
-            format_func=lambda run_id: words.run_label(trainings[run_id]),
+            list(labels),
+            format_func=labels.__getitem__,
             key=state.RUN,
             help="The finished training that Losses, Pair and Judge look at; the newest is first.",
         )

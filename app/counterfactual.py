@@ -46,7 +46,8 @@ def _rater(answers: pd.DataFrame) -> pd.DataFrame:
     names = list(dict.fromkeys([*who[order], *who]))
     state.keep_valid(RATER, names)
     if len(names) > 1:
-        st.selectbox("Who is asked", names, format_func=lambda name: name.split("\x00")[1], key=RATER, width=320)
+        labels = words.told_apart({name: name.split("\x00")[1] for name in names})
+        st.selectbox("Who is asked", names, format_func=labels.__getitem__, key=RATER, width=320)
     return answers[who == st.session_state[RATER]]
 
 
@@ -78,7 +79,7 @@ def _form(data: Dataset, pair: Pair, answers: pd.DataFrame, candidates: Candidat
                 "Leave out of the history",
                 past,
                 default=likely,
-                format_func=lambda item: str(data.item_title[item]),
+                format_func=words.told_apart({item: str(data.item_title[item]) for item in past}).__getitem__,
                 key=f"{WITHOUT}:{pair.user_id}:{pair.item_id}:{answers['judge'].iloc[0]}",
                 help="All of these at once. At first the one that the judge's reasons name most.",
             )
@@ -150,6 +151,7 @@ def _answers(data: Dataset, pair: Pair, answers: pd.DataFrame) -> None:
     )
     st.dataframe(table, hide_index=True, key="again_answers", height="content")
     with st.popover("What was asked", type="tertiary", icon=":material/forum:"):
-        place = st.selectbox("Question", range(len(rows)), format_func=lambda at: f"{what[at]}, {rows['view'].iloc[at]} view")
+        labels = words.told_apart({place: f"{what[place]}, {view} view" for place, view in enumerate(rows["view"])})
+        place = st.selectbox("Question", list(labels), format_func=labels.__getitem__)
         st.code(rows["prompt"].iloc[place], language="json", wrap_lines=True)
         st.code(rows["raw"].iloc[place], language=None, wrap_lines=True)

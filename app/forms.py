@@ -8,6 +8,7 @@ import annotated_types
 import streamlit as st
 from pydantic.fields import FieldInfo
 
+from app import words
 from core.encoders import ENCODERS
 from core.settings import Settings, Unset, marked, unread
 
@@ -67,10 +68,10 @@ def _field(model: type[Settings], name: str, prefix: str, choices: Choices) -> A
     value = st.session_state.setdefault(key, field.default if known else _initial(field, field.default))
     common: dict[str, Any] = {"key": key, "help": field.description, "persist_state": "session"}
     if known:
-        shown = {_NONE if option is None else option: words for option, words in known.items()}
+        shown = words.told_apart({_NONE if option is None else option: label for option, label in known.items()})
         if value not in shown:
             st.session_state[key] = _NONE if value in (None, "") and _NONE in shown else next(iter(shown))
-        chosen = st.selectbox(label, list(shown), format_func=lambda option: shown[option], **common)
+        chosen = st.selectbox(label, list(shown), format_func=shown.__getitem__, **common)
         return None if chosen == _NONE else chosen
     if kind is bool:
         return st.toggle(label, **common)

@@ -56,7 +56,8 @@ def choose(data: Dataset) -> Run | None:
     if st.session_state.get("map") not in done:
         asked = st.query_params.get("map")
         st.session_state["map"] = asked if asked in done else next(iter(done))
-    chosen = st.selectbox("Map", list(done), format_func=lambda run_id: _map_label(done[run_id]), key="map")
+    labels = words.told_apart({run_id: _map_label(run) for run_id, run in done.items()})
+    chosen = st.selectbox("Map", list(labels), format_func=labels.__getitem__, key="map")
     if "map" in st.query_params or chosen != next(iter(done)):
         st.query_params["map"] = chosen  # bound by Streamlit, the address would hold the words and not the id
     return done[chosen]

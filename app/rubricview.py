@@ -41,14 +41,15 @@ def show(data: Dataset, settings: JudgeSettings | None) -> None:
 def _messages(data: Dataset, found: Candidates, settings: JudgeSettings) -> None:
     versions = [*state.store().rubrics(data.name)["version"], BUILT_IN]
     state.keep_valid(VERSION, versions)
-    places = range(min(len(found), LISTED))
+    pairs = zip(found.user[:LISTED], found.item[:LISTED], strict=True)
+    places = words.told_apart({at: f"{data.user_ids[user]} · {data.item_title[item]}" for at, (user, item) in enumerate(pairs)})
     if st.session_state.get(PLACE) not in places:
         st.session_state[PLACE] = 0
     with st.grid(columns="auto", min_column_width=240):
         place = st.selectbox(
             "Pair",
-            places,
-            format_func=lambda place: f"{data.user_ids[found.user[place]]} · {data.item_title[found.item[place]]}",
+            list(places),
+            format_func=places.__getitem__,
             key=PLACE,
             help="A candidate; the most doubtful comes first.",
         )

@@ -137,7 +137,8 @@ def choose(found: list[Run]) -> Run:
         wanted = pressing.id if pressing else state.run_id() if state.run_id() in known else found[0].id
     st.session_state[state.WATCHED] = st.session_state[_LOOKED_AT] = wanted
     if len(found) > 1:
-        st.selectbox("Show", list(known), format_func=lambda run_id: _line(known[run_id]), key=state.WATCHED)
+        labels = words.told_apart({run_id: _line(run) for run_id, run in known.items()})
+        st.selectbox("Show", list(labels), format_func=labels.__getitem__, key=state.WATCHED)
     return known[wanted]
 
 

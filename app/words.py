@@ -1,7 +1,9 @@
 """Times, durations, chances and runs, as people say them."""
 
 import time
+from collections.abc import Hashable
 from datetime import datetime
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -40,6 +42,23 @@ def chance(share: float) -> str:
 def share(one: Estimate) -> str:
     """A share with its interval and what it rests on."""
     return "–" if one.value is None else f"{one.value:.0%} ({one.low:.0%} to {one.high:.0%}), n = {one.n:,}"
+
+
+Option = TypeVar("Option", bound=Hashable)
+
+
+def told_apart(labels: dict[Option, str]) -> dict[Option, str]:
+    """The words of options, numbered from the last one where several have the same: the browser sends words, not options, and
+    Streamlit takes the last option that has them."""
+    told: dict[Option, str] = {}
+    used: set[str] = set()
+    for option, label in reversed(labels.items()):  # lists have the newest first: what a training is called stays
+        number, told[option] = 1, label
+        while told[option] in used:
+            number += 1
+            told[option] = f"{label} ({number})"
+        used.add(told[option])
+    return {option: told[option] for option in labels}
 
 
 def run_label(run: Run) -> str:

@@ -47,9 +47,7 @@ def main(
     _write(place, name, tables, curves, span, detected)
 
 
-def _write(
-    place: Home, name: str, tables: list[Table], curves: list[Curve], span: range, detected: tuple[str, ...]
-) -> None:
+def _write(place: Home, name: str, tables: list[Table], curves: list[Curve], span: range, detected: tuple[str, ...]) -> None:
     """Everything that is known, whichever part was measured now."""
     command = f"python -m benchmarks.quality --seeds {span.stop}" + ("" if name == "quality" else f" --dataset {tables[0].case}")
     lines, records = report.heading(span, command), []

@@ -168,6 +168,12 @@ def test_an_upload_stays_in_its_folder(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(aside.iterdir()) == []
 
 
+def test_options_with_the_same_words_are_told_apart() -> None:
+    """The browser sends words, and Streamlit takes the last option that has them."""
+    newest_first = {"c": "Heat", "b": "Heat (2)", "a": "Heat", "z": "Alien"}
+    assert words.told_apart(newest_first) == {"c": "Heat (3)", "b": "Heat (2)", "a": "Heat", "z": "Alien"}
+
+
 @pytest.mark.parametrize(("seconds", "text"), SPANS)
 def test_durations(seconds: float, text: str) -> None:
     assert words.duration(seconds) == text
