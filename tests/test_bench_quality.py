@@ -33,16 +33,27 @@ def test_a_row_is_measured_once_and_a_blended_one_gives_both(home: Home, demo: s
     assert measuring.known(home, Job(demo, alone, 0)) is not None  # kept beside the blended row
     assert by_itself.report.users.tolist() == kept.report.users.tolist()
     assert not list(measuring.measure_all(home, jobs, 1))
-    lines, records = report.table(
-        home, Table("Demo", demo, [EASE, blended, Variant("never measured")]), measuring.case(home.path, demo), range(1)
-    )
+    table, case = Table("Demo", demo, [EASE, blended, Variant("never measured")]), measuring.case(home.path, demo)
+    lines, records = report.table(home, table, case, range(1), {})
     assert [record["row"] for record in records] == ["EASE (closed form)", "blended"]
     assert records[0]["difference"] is None
     low, high = (records[1]["difference"][end] for end in ("low", "high"))
     assert low <= records[1]["difference"]["recall@20"] <= high
     assert "| never measured | not measured |" in "\n".join(lines)
-    lines, points = report.curve(home, Curve("Noise", {0: demo, 20: "nothing"}, [EASE]), range(1))
+    curve = Curve("Noise", {0: demo, 20: "nothing"}, [EASE])
+    _, points = report.curve(home, curve, range(1), {})
     assert [len(point["recall@20"]) for point in points] == [1, 0]
+
+    # another home, which knows nothing, keeps what was written; rows of other settings are not these
+    past = report.earlier([{"about": {}}, *records, *points, {"detection": demo, "by_seed": []}])
+    elsewhere = Home.at(home.path / "another")
+    assert report.table(elsewhere, table, case, range(1), past) == (lines, records)
+    assert report.curve(elsewhere, curve, range(1), past)[1] == points
+    other = Table("Demo", demo, [EASE, preset("default", "blended", dim=16)])
+    assert [record["row"] for record in report.table(elsewhere, other, case, range(1), past)[1]] == ["EASE (closed form)"]
+    # what this home measured with as many seeds counts
+    records[1] = records[1] | {"seconds": [10**6]}
+    assert report.table(home, table, case, range(1), report.earlier(records))[1][1]["seconds"] != [10**6]
 
 
 def test_labels_of_judges_and_controls(home: Home, demo: str) -> None:

@@ -16,7 +16,7 @@ from benchmarks.quality.measuring import Job
 from benchmarks.quality.tables import CURVES, TABLES, Curve, Table
 from benchmarks.quality.variants import BASELINES, DEFAULT, NO_BLEND, PAPER, PLAIN, REFERENCES
 from core import pipeline
-from core.artifacts import ROOT, Home, atomic, write_json
+from core.artifacts import ROOT, Home, atomic, read_json, write_json
 
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -50,15 +50,18 @@ def main(
 def _write(place: Home, name: str, tables: list[Table], curves: list[Curve], span: range, detected: tuple[str, ...]) -> None:
     """Everything that is known, whichever part was measured now."""
     command = f"python -m benchmarks.quality --seeds {span.stop}" + ("" if name == "quality" else f" --dataset {tables[0].case}")
+    path = RESULTS / f"{name}.json"
+    past = report.earlier(read_json(path) if path.exists() else [])
     lines, records = report.heading(span, command), []
     for one in tables:
-        told, kept = report.table(place, one, measuring.case(place.path, one.case), span)
+        told, kept = report.table(place, one, measuring.case(place.path, one.case), span, past)
         lines, records = lines + told, records + kept
     for one in curves:
-        told, kept = report.curve(place, one, span)
+        told, kept = report.curve(place, one, span, past)
         lines, records = lines + told, records + kept
     for case_name in detected:
         by_seed = [one for seed in span if (one := detection.known(place, case_name, seed)) is not None]
+        by_seed = max(by_seed, past.get((case_name, None, None), {}).get("by_seed", []), key=len)
         if by_seed:
             case = measuring.case(place.path, case_name)
             lines += detection.lines(case, by_seed)
@@ -66,7 +69,7 @@ def _write(place: Home, name: str, tables: list[Table], curves: list[Curve], spa
     with atomic(RESULTS / f"{name}.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     about = {"command": command, "seeds": list(span), "machine": platform.machine(), "versions": pipeline.versions()}
-    write_json(RESULTS / f"{name}.json", [{"about": about}, *records])
+    write_json(path, [{"about": about}, *records])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -46,6 +47,7 @@ class Measured:
     epochs: int  # trained
     best_epoch: int
     seconds: float
+    day: str  # on which it was measured
 
 
 def code_digest(*modules: str) -> str:
@@ -81,7 +83,8 @@ def known(home: Home, job: Job) -> Measured | None:
         return None
     arrays = read_arrays(path)
     epochs, best_epoch, seconds = arrays.pop("about")
-    return Measured(Report(arrays.pop("users"), arrays), int(epochs), int(best_epoch), float(seconds))
+    day = f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d}"
+    return Measured(Report(arrays.pop("users"), arrays), int(epochs), int(best_epoch), float(seconds), day)
 
 
 def measure_all(home: Home, jobs: list[Job], workers: int) -> Iterator[tuple[Job, int]]:
@@ -125,10 +128,9 @@ def _keep(home: Home, job: Job, of: Case, scorer: Scorer, epochs: int, best_epoc
     hidden = [of.dataset.train, of.dataset.valid, *([] if of.hidden is None else [of.hidden])]
     report = evaluate.evaluate(scorer, of.dataset.test, hidden)
     report = Report(report.users, {name: report.per_user[name] for name in KEPT})
-    measured = Measured(report, epochs, best_epoch, time.monotonic() - began)
-    about = np.array([measured.epochs, measured.best_epoch, measured.seconds])
+    about = np.array([epochs, best_epoch, time.monotonic() - began])
     write_arrays(_path(home, job), users=report.users, about=about, **report.per_user)
-    return measured
+    return known(home, job)
 
 
 def _reference_settings(path: Path, of: Case, job: Job) -> ReferenceSettings:
