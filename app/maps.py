@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from app.charts import _figure
 from app.palette import GREY, HUMAN, LABELS, PRIMARY, SOURCES
+from core import regions
 from core.records import Label, Source
 from core.regions import Density
 
@@ -44,12 +45,14 @@ def plane(
     values: np.ndarray | None = None,
     title: str = "",
     axes: tuple[str, str] | None = None,
+    box: tuple[np.ndarray, np.ndarray] | None = None,
     height: int = 560,
     density: Density | None = None,
 ) -> go.Figure:
     """Rows `at` of all points (n, 2), by their codes (Label or Source, `by`) or by a value each; `chosen` (n,) stand out.
 
-    Numbers in the legend count all rows, not only those that are drawn; so does the `density`, a shade behind them.
+    Numbers in the legend count all rows, not only those that are drawn; so does the `density`, a shade behind them. A plane
+    without `axes` shows the `box` (lowest and highest corner), at first the one around its points.
     """
     figure = _figure(*(axes or ("", "")), height)
     if density is not None:
@@ -78,7 +81,7 @@ def plane(
             )
     figure.update_yaxes(rangemode="normal")
     if axes is None:
-        low, high = points.min(axis=0), points.max(axis=0)
+        low, high = box or regions.corners(points)
         pad = 0.03 * (high - low) + 1e-6
         figure.update_xaxes(range=[low[0] - pad[0], high[0] + pad[0]])
         figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]])

@@ -1,14 +1,12 @@
 """What the Embeddings page is made of: the form, and the map to draw on. What it shows is told by app.gathering."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from app import filtered, forms, gathering, lasso, maps, mapselection, results, state, states, widgets, words, work
 from app.gathering import ONE, Clicks, Seen
-from core import projection
+from core import projection, regions
 from core.projection import Projection
 from core.records import Dataset
 from core.runs import Run, State
@@ -114,9 +112,11 @@ def _maps(data: Dataset, run: Run, found: Projection, clicks: Clicks, colour: st
     for name in (BEFORE, AFTER):  # what was outlined on one map stays selected on the other
         mask |= lasso.chosen(layouts[name], lasso.outlines(f"map_{name}", run.id)) if layouts[name] is not None else False
     mask &= some
-    of = run.settings["of"]
+    of, box = run.settings["of"], regions.corners(*(points for points in layouts.values() if points is not None))
     by = gathering.colouring(data, of, clicks, colour)
-    by = {name: value[some] if isinstance(value, np.ndarray) else value for name, value in by.items()}
+    if not some.all():  # a copy of a million rows takes its time
+        by = {name: value[some] if isinstance(value, np.ndarray) else value for name, value in by.items()}
+        layouts = {name: points if points is None else points[some] for name, points in layouts.items()}
     n, selected = int(some.sum()), mask[some]
     at = projection.drawn(n, maps.DRAWN, clicks.label[some] if of == "pairs" else None)
     drawn = f"n = {n:,} {ONE[of]}s"
@@ -124,14 +124,12 @@ def _maps(data: Dataset, run: Run, found: Projection, clicks: Clicks, colour: st
         drawn = f"{len(at):,} of {n:,} {ONE[of]}s drawn, " + ("stratified by label" if of == "pairs" else "at random")
     if n < len(some):
         drawn += f", those that fit the filter; sentence and shade are about all {len(some):,}"
-    limits = np.vstack([points for points in layouts.values() if points is not None])
     for place, name in zip(st.columns(len(names)), names, strict=True):
         with place:
             seen = gathering.finding(data, Seen(run.id, run.result["runs"][0], of, colour, second=name == AFTER))
             height = 600 if len(names) == 1 else 480
-            points = layouts[name][some]
-            figure = maps.plane(points, at, selected, **by, height=height, density=seen.density)
-            _same_axes(figure, limits)
+            points = layouts[name]
+            figure = maps.plane(points, at, selected, **by, height=height, density=seen.density, box=box)
             region = None
             if seen.region is not None:
                 region = seen.region.x.tolist(), seen.region.y.tolist()
@@ -142,11 +140,3 @@ def _maps(data: Dataset, run: Run, found: Projection, clicks: Clicks, colour: st
             about += f"{seen.rests[0].upper()}{seen.rests[1:]}." if seen.rests else ""
             lasso.chart(f"map_{name}", run.id, f"{trained}{seen.text}", figure, table, about.strip(), region)
     return mask
-
-
-def _same_axes(figure: Any, limits: np.ndarray) -> None:
-    """Both trainings on the same scale, whatever is shown."""
-    low, high = limits.min(axis=0), limits.max(axis=0)
-    pad = 0.03 * (high - low) + 1e-6
-    figure.update_xaxes(range=[low[0] - pad[0], high[0] + pad[0]])
-    figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]])

@@ -129,16 +129,20 @@ def drawn(n: int, limit: int, strata: np.ndarray | None = None) -> np.ndarray:
     if n <= limit:
         return np.arange(n)
     lot = stream(0, "drawn").random(n)
-    order = np.argsort(lot, kind="stable")
     if strata is None:
-        return np.sort(order[:limit])
-    _, code, size = np.unique(strata, return_inverse=True, return_counts=True)
+        return np.sort(_lowest(lot, limit))
+    groups = [np.flatnonzero(strata == code) for code in np.unique(strata)]
     kept, left = [], limit
-    for place, stratum in enumerate(np.argsort(size, kind="stable")):
-        quota = min(int(size[stratum]), left // (len(size) - place))
-        kept.append(order[code[order] == stratum][:quota])
+    for place, rows in enumerate(sorted(groups, key=len)):
+        quota = min(len(rows), left // (len(groups) - place))
+        kept.append(rows[_lowest(lot[rows], quota)])
         left -= quota
     return np.sort(np.concatenate(kept))
+
+
+def _lowest(values: np.ndarray, n: int) -> np.ndarray:
+    """Places of the n lowest, in no order; an order of a million takes half a second."""
+    return np.argpartition(values, n - 1)[:n] if 0 < n < len(values) else np.arange(n)
 
 
 def typical(vectors: Embeddings, pairs: Interactions, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -138,10 +138,17 @@ def _ratio(inside: Share, outside: Share) -> tuple[float, float, float]:
     return ratio, ratio * np.exp(-spread), ratio * np.exp(spread)
 
 
+def corners(*clouds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest corner of the box around all points of clouds (n, 2): float64 (2,), (2,)."""
+    columns = [[cloud[:, axis] for cloud in clouds] for axis in range(2)]  # numpy is slow along rows of two
+    low, high = ([float(find(list(map(find, column)))) for column in columns] for find in (np.min, np.max))
+    return np.array(low), np.array(high)
+
+
 def _frame(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lowest corner and widths of the box around points: float64 (2,), (2,)."""
-    low = points.min(axis=0).astype(np.float64)
-    return low, np.maximum(points.max(axis=0) - low, 1e-9)
+    low, high = corners(points)
+    return low, np.maximum(high - low, 1e-9)
 
 
 def _cell(points: np.ndarray, side: int) -> np.ndarray:
