@@ -66,8 +66,8 @@ def gathers(points: np.ndarray, group: np.ndarray, wanted: list[int]) -> Gatheri
 
     None when no wanted group has a circle: too few rows, or all in one place.
     """
-    first = stream(0, "regions").random(len(points)) < 0.5
-    found = [one for code in wanted if (one := _scan(points, group == code, first, code)) is not None]
+    first, cell = stream(0, "regions").random(len(points)) < 0.5, _cell(points, CELLS)
+    found = [one for code in wanted if (one := _scan(points, cell, group == code, first, code)) is not None]
     return max(found, key=lambda one: one.low, default=None)
 
 
@@ -88,8 +88,7 @@ def explained(points: np.ndarray, values: np.ndarray) -> float:
     return float(max(1 - np.mean((values[~first] - told[cell[~first]]) ** 2) / values[~first].var(), 0))
 
 
-def _scan(points: np.ndarray, member: np.ndarray, first: np.ndarray, code: int) -> Gathering | None:
-    cell = _cell(points, CELLS)
+def _scan(points: np.ndarray, cell: np.ndarray, member: np.ndarray, first: np.ndarray, code: int) -> Gathering | None:
     n_all, n_own = (np.bincount(cell[rows], minlength=CELLS**2).reshape(CELLS, CELLS) for rows in (first, first & member))
     best, place = 0.0, None
     if not first.any():
@@ -106,7 +105,7 @@ def _scan(points: np.ndarray, member: np.ndarray, first: np.ndarray, code: int) 
     low, width = _frame(points)
     row, column, radius = place
     centre, reach = low + width * (np.array([column, row]) + 0.5) / CELLS, width * (radius + 0.5) / CELLS
-    within = (((points - centre) / reach) ** 2).sum(1) <= 1
+    within = sum(((points[:, axis] - centre[axis]) / reach[axis]) ** 2 for axis in (0, 1)) <= 1
     inside, outside = (share(int((rows & member).sum()), int(rows.sum())) for rows in (~first & within, ~first & ~within))
     angle = np.linspace(0, 2 * np.pi, 49)[:-1]
     ratio, low_ratio, high_ratio = _ratio(inside, outside)
@@ -154,5 +153,5 @@ def _frame(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _cell(points: np.ndarray, side: int) -> np.ndarray:
     """The cell of each point in a grid of side x side over the box around all: int64 (n,), rows by y."""
     low, width = _frame(points)
-    x, y = np.minimum(((points - low) / width * side).astype(np.int64), side - 1).T
+    x, y = (np.minimum((points[:, axis] - low[axis]) / width[axis] * side, side - 1).astype(np.int64) for axis in (0, 1))
     return y * side + x
