@@ -21,6 +21,22 @@ def settled(page: Page, timeout: float = 60_000) -> Page:
     return page
 
 
+@contextmanager
+def running(page: Page) -> Iterator[None]:
+    """What is done within makes the page's script run: wait until it has begun, however late, and ended."""
+    page.evaluate(
+        """() => {
+          const app = document.querySelector("[data-testid=stApp]");
+          window.scriptRan = false;
+          new MutationObserver((_, observer) => { window.scriptRan = true; observer.disconnect(); })
+            .observe(app, { attributeFilter: ["data-test-script-state"] });
+        }"""
+    )
+    yield
+    page.wait_for_function("window.scriptRan")
+    settled(page)
+
+
 def opened(page: Page, title: str) -> None:
     """Go to a page by its entry in the menu."""
     page.locator(".st-key-menu").get_by_role("link", name=title, exact=True).click()

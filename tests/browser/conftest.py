@@ -70,7 +70,7 @@ def filled(filled_once: Home, home: Home) -> Home:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    context.set_default_timeout(20_000)
-    expect.set_options(timeout=20_000)
+    context.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)  # on a busy machine pages take their time
     yield context.new_page()
     context.close()

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from browsing import opened, press, settled
+from browsing import opened, press, running, settled
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from core import candidates, datasets, queue
@@ -112,9 +112,9 @@ def says(page: Page, n: int) -> None:
 
 def choose(page: Page, order: str) -> None:
     page.get_by_role("combobox", name="Order").click()
-    page.get_by_role("option", name=order, exact=True).click()
+    with running(page):
+        page.get_by_role("option", name=order, exact=True).click()
     expect(page.get_by_text(next(one.about for one in queue.ORDERS.values() if one.title == order))).to_be_visible()
-    settled(page)
 
 
 def most_doubtful(home: Home, data: Dataset) -> list[int]:
@@ -125,9 +125,8 @@ def most_doubtful(home: Home, data: Dataset) -> list[int]:
 
 
 def turn(page: Page, number: int) -> None:
-    page.locator(".st-key-bulk_page").get_by_text(str(number), exact=True).click()
-    page.wait_for_timeout(300)
-    settled(page)
+    with running(page):
+        page.locator(".st-key-bulk_page").get_by_text(str(number), exact=True).click()
 
 
 def test_what_is_ticked_is_labelled_whatever_was_sorted_and_turned_between(
@@ -150,7 +149,7 @@ def test_what_is_ticked_is_labelled_whatever_was_sorted_and_turned_between(
 
     box = table(page).bounding_box()
     page.mouse.click(box["x"] + 200, box["y"] + HEAD)  # by title, in the browser alone
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(1000)
     lowest = int(np.argsort(np.char.lower(titles.astype(str)), kind="stable")[0])
     assert titles[lowest] not in {titles[1], titles[4]}
     tick(page, 0)

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from core import compare, datasets, jobs, runs
 from core.artifacts import Home
 from core.datasets.health import health
+from core.judges import ollama
 from core.records import Label
 from core.settings import DemoSettings
 from core.store import Store
@@ -241,6 +242,7 @@ def test_a_training_says_what_it_was_made_from(ready: Home, open_page: Open) -> 
 
 
 def test_the_installation_is_looked_at_from_home(ready: Home, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ollama, "URL", "http://127.0.0.1:9")  # where nobody listens, whatever runs on this machine
     page = open_page("home")
     assert not [frame for frame in page.dataframe if "found" in frame.value]
     sound(page.button(key="installation_check").click().run())
