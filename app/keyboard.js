@@ -100,14 +100,14 @@ class Review {
   // The snapshot with the pending actions on top.
   state() {
     const { queue, undo, redo, blind, left } = this.data;
-    const now = { queue: [...queue], undo: [...undo], redo: [...redo], blind, left, mine: {} };
+    const now = { queue: [...queue], undo: [...undo], redo: [...redo], blind, left, mine: {}, given: {} };
     for (const entry of this.pending) this.step(now, entry);
     now.path = [...new Set([...now.undo.map((one) => one.id), ...now.queue])].filter((id) => this.data.items[id]);
     if (!now.path.includes(this.focus)) this.focus = now.queue[0] ?? null;
     return now;
   }
 
-  step(now, { do: what, id, token, target, on }) {
+  step(now, { do: what, id, token, target, on, note, reason }) {
     const without = (wanted) => {
       const length = now.queue.length;
       now.queue = now.queue.filter((one) => one !== wanted);
@@ -138,7 +138,15 @@ class Review {
       now.undo.push({ batch: token, id, n: 1, do: what });
       now.redo = [];
       now.mine[id] = what;
+      now.given[id] = { note, reason };
     }
+  }
+
+  // Comment and reason of a pair: what is being chosen, over what went with the newest answer, even if that was taken back.
+  words(now, id) {
+    const item = this.data.items[id] || {};
+    const answer = now.given[id] || (item.mine ? item : [...now.undo, ...now.redo].findLast((one) => one.id === id)) || {};
+    return { note: answer.note || "", reason: answer.reason || "", ...this.drafts[id] };
   }
 
   act(what) {
@@ -150,7 +158,7 @@ class Review {
     const item = this.data.items[id];
     if (["yes", "no", "unsure", "flag"].includes(what)) {
       if (!item) return;
-      const { note = "", reason = "" } = this.drafts[id] || {};
+      const { note, reason } = this.words(now, id);
       const saw = this.shown.has(id);
       this.log({ do: what, id, note, reason, saw, seen: item.seen, settles: item.settles && !(id in now.mine && now.mine[id]) });
       delete this.drafts[id];
@@ -233,7 +241,7 @@ class Review {
   }
 
   toggle(code) {
-    this.draft({ reason: (this.drafts[this.focus] || {}).reason === code ? "" : code });
+    this.draft({ reason: this.words(this.state(), this.focus).reason === code ? "" : code });
     this.draw();
   }
 
@@ -294,7 +302,7 @@ class Review {
   }
 
   bar(now, item, note) {
-    const { reason = "", note: text = "" } = this.drafts[this.focus] || {};
+    const { reason, note: text } = this.words(now, this.focus);
     const off = !this.data.who;
     const button = ([key, [what, words, means]]) => element("button", {
       class: `act ${what}`, disabled: off, "aria-keyshortcuts": key, title: means, "aria-pressed": what === "blind" ? String(now.blind) : null,
@@ -305,7 +313,7 @@ class Review {
       class: `reason${reason === code ? " on" : ""}`, "aria-pressed": String(reason === code), disabled: off || !item, onclick: (event) => { event.currentTarget.blur(); this.toggle(code); },
     }, element("kbd", {}, String(at + FIRST_REASON)), words));
     const box = note || element("input", { class: "comment", maxlength: "500", placeholder: "Comment, kept with the answer that follows", "aria-label": "Comment", disabled: off || !item, oninput: (event) => this.typing(event.target), onfocus: () => (typed = { id: this.focus, at: Date.now() }), onblur: (event) => this.left(event.target) });
-    if (!note) box.value = text || item?.note || "";
+    if (!note) box.value = text;
     const comment = all.findIndex((one) => one.classList.contains("note"));
     const [noting] = all.splice(comment, 1);
     return element("div", { class: "bar" }, element("div", { class: "row" }, ...all.slice(0, 3), noting, box),

@@ -55,7 +55,13 @@ def take(data: Dataset, now: Session) -> dict[str, Any]:
 
 def _action(data: Dataset, one: queue.Action) -> dict[str, Any]:
     codes = queues.codes_of(data, pd.DataFrame(one.pairs[:1], columns=PAIR))
-    return {"batch": one.batch, "id": int(codes[0]) if len(codes) else None, "n": len(one.pairs), "do": one.relevant}
+    about = {"note": one.note, "reason": _reason(one.reason)}
+    return {"batch": one.batch, "id": int(codes[0]) if len(codes) else None, "n": len(one.pairs), "do": one.relevant} | about
+
+
+def _reason(code: str) -> str:
+    """A reason that a person has chosen, to be shown as chosen when they come back to the pair."""
+    return code if code in deciding.CHOSEN else ""
 
 
 def _items(data: Dataset, now: Session, codes: np.ndarray) -> list[dict[str, Any]]:
@@ -87,6 +93,7 @@ def _items(data: Dataset, now: Session, codes: np.ndarray) -> list[dict[str, Any
                 "doubt": _doubt(known, at) if open_ else "",
                 "mine": own[-1].relevant if own else None,
                 "note": own[-1].note if own else "",
+                "reason": _reason(own[-1].reason) if own else "",
                 "others": [{"who": row.annotator, "said": ANSWERS[row.relevant]} for row in others]
                 if open_ or now.order == "differ"
                 else [],

@@ -159,6 +159,42 @@ def test_undo_after_a_reload_and_comments(address: str, filled: Home, page: Page
     assert len(decisions(filled)) == 3
 
 
+def test_comment_and_reason_stay_when_the_answer_is_changed_or_taken_back(address: str, filled: Home, page: Page) -> None:
+    opened_review(page, address)
+    box, reason = page.locator(".review .comment"), page.locator(".review .reason.on")
+    page.keyboard.press("n")
+    page.keyboard.type("for a friend")
+    page.keyboard.press("Enter")
+    page.keyboard.press("6")
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowLeft")  # perhaps before it is saved
+    expect(box).to_have_value("for a friend")
+    page.keyboard.press("2")
+    all_saved(page)
+    page.reload()
+    opened_review(page, address)
+    page.keyboard.press("z")  # the 2, so that the 1 stands
+    all_saved(page)
+    expect(box).to_have_value("for a friend")
+    page.keyboard.press("z")  # the 1, so that nothing does
+    all_saved(page)
+    expect(box).to_have_value("for a friend")
+    expect(reason).to_have_text("6for somebody else, a gift")
+    page.keyboard.press("3")
+    all_saved(page)
+    said = [(row.relevant, row.note, row.reason) for row in decisions(filled) if row.relevant]
+    assert said == [(answer, "for a friend", "other-person") for answer in ("yes", "no", "unsure")]
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("n")
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Enter")
+    page.keyboard.press("6")
+    page.keyboard.press("1")
+    all_saved(page)
+    assert (decisions(filled)[-1].note, decisions(filled)[-1].reason) == ("", "")
+
+
 def test_what_was_not_saved_before_a_reload_is_saved_after_it(slow_address: str, filled: Home, page: Page) -> None:
     opened_review(page, slow_address)
     for key in "1222":
