@@ -30,14 +30,14 @@ SHORTCUTS = {"yes": "1", "no": "2", "unsure": "3"}
 
 def is_blind() -> bool:
     """Whether what judges and others said is hidden from who has not decided yet."""
-    return bool(st.session_state.setdefault(BLIND, "blind" in st.query_params))  # a link from Review may begin a session
+    return bool(st.session_state.setdefault(BLIND, st.query_params.get(BLIND) == "true"))  # asked before the switch is drawn
 
 
 def blind_toggle() -> bool:
     return st.toggle(
         "Blind",
         key=BLIND,
-        persist_state="session",
+        bind="query-params",
         help="Hide what the judge and others said until you have decided, so that it cannot lead you.",
     )
 

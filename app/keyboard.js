@@ -12,6 +12,7 @@ const KEYS = {
   ArrowLeft: ["previous", "Previous", "what you decided before (also K)"], ArrowRight: ["next", "Next", "the next pair, undecided (also J)"],
   b: ["blind", "Blind", "hide or show the judge and others"], "?": ["help", "Keys", "this list"],
 };
+const OF_A_PAIR = ["yes", "no", "unsure", "skip", "flag", "note"]; // what needs a pair to be done to
 const SIGNS = { ArrowLeft: "←", ArrowRight: "→" };
 const ALSO = { k: "previous", j: "next" };
 const FIRST_REASON = 4; // the key of the first reason
@@ -58,6 +59,8 @@ class Review {
   receive(data) {
     if (!this.parent.contains(this.root)) this.parent.append(this.root);
     if (!this.data || this.data.scope !== data.scope) this.adopt(data.scope);
+    if (this.order !== data.order && !commenting()) this.focus = null; // another order is worked through from its first pair
+    this.order = data.order;
     this.data = data;
     this.skipped = data.skipped;
     const acknowledged = data.acks[this.client] || 0;
@@ -72,9 +75,9 @@ class Review {
   // What another life of this page has left behind is sent again; tokens tell the server what it has. Its skips are known to
   // that life's session alone, so they are said again, too.
   adopt(scope) {
-    const { pending = [], skipped = [], focus = null, drafts = {}, shown = [] } = kept(scope);
+    const { pending = [], skipped = [], order = null, focus = null, drafts = {}, shown = [] } = kept(scope);
     const again = [...skipped.map((id) => ({ do: "skip", id, token: "" })), ...pending].map((entry) => ({ ...entry, seq: ++this.seq }));
-    Object.assign(this, { focus, drafts, flight: null, shown: new Set(shown), pending: again });
+    Object.assign(this, { order, focus, drafts, flight: null, shown: new Set(shown), pending: again });
   }
 
   flush() {
@@ -94,7 +97,7 @@ class Review {
   }
 
   save() {
-    keep(this.data.scope, { pending: this.pending, skipped: this.skipped, focus: this.focus, drafts: this.drafts, shown: [...this.shown].slice(-2000) });
+    keep(this.data.scope, { pending: this.pending, skipped: this.skipped, order: this.order, focus: this.focus, drafts: this.drafts, shown: [...this.shown].slice(-2000) });
   }
 
   // The snapshot with the pending actions on top.
@@ -296,7 +299,7 @@ class Review {
     const url = new URL("pair", document.baseURI);
     const here = new URLSearchParams(location.search);
     for (const name of ["dataset", "run"]) if (here.get(name)) url.searchParams.set(name, here.get(name));
-    const more = { list: `review-${this.data.order}`, ...(this.data.blind ? { blind: 1 } : {}), user, item };
+    const more = { list: `review-${this.data.order}`, ...(this.data.blind ? { blind: true } : {}), user, item };
     for (const [name, value] of Object.entries(more)) url.searchParams.set(name, value);
     return url.href;
   }
@@ -305,7 +308,7 @@ class Review {
     const { reason, note: text } = this.words(now, this.focus);
     const off = !this.data.who;
     const button = ([key, [what, words, means]]) => element("button", {
-      class: `act ${what}`, disabled: off, "aria-keyshortcuts": key, title: means, "aria-pressed": what === "blind" ? String(now.blind) : null,
+      class: `act ${what}`, disabled: off || (!item && OF_A_PAIR.includes(what)), "aria-keyshortcuts": key, title: means, "aria-pressed": what === "blind" ? String(now.blind) : null,
       onclick: (event) => { event.currentTarget.blur(); this.act(what); },
     }, element("kbd", {}, SIGNS[key] || key.toUpperCase()), words, item?.means[what] && what !== "unsure" ? element("small", {}, item.means[what]) : null);
     const all = Object.entries(KEYS).map(button);

@@ -232,7 +232,7 @@ class TestWalking:
         known = queue.gather(data, found, store.judgments(NAME), None)
         order = queue.ordered(known, "doubtful")[:2]
         first, second = ids(data, Interactions(known.user[order], known.item[order]))
-        page = open_page("pair", user=first[0], item=first[1], list="review-doubtful", blind="1")
+        page = open_page("pair", user=first[0], item=first[1], list="review-doubtful", blind="true")
         assert f"1 of {len(known):,} · Review: Most doubtful" in told(page)
         assert page.toggle(key="blind").value
         assert "The judge's two views" not in said(page)
