@@ -12,7 +12,7 @@ from core.errors import WinnowError
 from core.queue import SECOND_LOOK, SETTLED
 from core.records import Dataset, Decision
 
-NOTE, REASON, BLIND, _NOTE_PAIR = "note", "reason", "blind", "note_pair"
+NOTE, REASON, _NOTE_PAIR = "note", "reason", "note_pair"
 REASONS = {
     "": "no reason given",
     "true-taste": "a true but rare taste",
@@ -30,14 +30,23 @@ SHORTCUTS = {"yes": "1", "no": "2", "unsure": "3"}
 
 def is_blind() -> bool:
     """Whether what judges and others said is hidden from who has not decided yet."""
-    return bool(st.session_state.setdefault(BLIND, st.query_params.get(BLIND) == "true"))  # asked before the switch is drawn
+    return bool(st.session_state.setdefault(state.BLIND, st.query_params.get(state.BLIND) == "true"))
+
+
+def show_blind() -> None:
+    """Write blind mode into the address, so that a reload does not show what is hidden. A bound switch could not be in links."""
+    if st.session_state[state.BLIND]:
+        st.query_params[state.BLIND] = "true"
+    else:
+        st.query_params.pop(state.BLIND, None)
 
 
 def blind_toggle() -> bool:
     return st.toggle(
         "Blind",
-        key=BLIND,
-        bind="query-params",
+        key=state.BLIND,
+        persist_state="session",
+        on_change=show_blind,
         help="Hide what the judge and others said until you have decided, so that it cannot lead you.",
     )
 
