@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import caching, deciding, lookup, pairview, queues, state
+from app import caching, deciding, lookup, pairview, queues, state, words
 from app.palette import ANSWERS, LABELS, RATINGS, answer_label
 from app.queues import Session
 from core import queue, sampling
@@ -48,7 +48,7 @@ def take(data: Dataset, now: Session) -> dict[str, Any]:
         "users": {str(user): _user(data, int(user)) for user in np.unique(codes // data.n_items)},
         "undo": [_action(data, one) for one in undo[-BEHIND:]],
         "redo": [_action(data, one) for one in redo[-BEHIND:]],
-        "reasons": [[code, words] for code, words in deciding.REASONS.items() if code in deciding.CHOSEN and code],
+        "reasons": [[code, meaning] for code, meaning in deciding.REASONS.items() if code in deciding.CHOSEN and code],
         "answers": ANSWERS,
     }
 
@@ -147,7 +147,7 @@ def _doubt(known: queue.Reviewable, at: int) -> str:
     if at < 0:
         return ""
     parts = ((known.doubt[at], "more doubtful"), (known.loss[at], "higher loss"))
-    told = " and ".join(f"{words} than {int(100 * value)}%" for value, words in parts if not np.isnan(value))
+    told = " and ".join(f"{more} than {words.beyond(value)}" for value, more in parts if not np.isnan(value))
     return f"{told[0].upper()}{told[1:]} of the training clicks." if told else ""
 
 
