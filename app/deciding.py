@@ -56,6 +56,11 @@ def hidden(data: Dataset, pair: Pair) -> bool:
     return is_blind() and state.annotator() not in _standing(data, pair)
 
 
+def settles(own: list[Any], others: list[Any]) -> bool:
+    """Whether a decision of mine settles what others differ about: I am none of them, or have settled it and change my mind."""
+    return len({row.relevant for row in others}) > 1 and (not own or own[-1].reason == SETTLED)
+
+
 def settling(reason: str, note: str) -> tuple[str, str]:
     """Reason code and note of a decision that settles what others differ about; a chosen reason goes into the note."""
     return SETTLED, ". ".join(filter(None, (REASONS[reason] if reason else "", note)))
@@ -74,9 +79,10 @@ def bar(data: Dataset, pair: Pair) -> None:
             widgets.note("This pair is held out for evaluation: a decision is kept, but labels never come from such pairs.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             blind = blind_toggle()
+            open_ = not blind or mine is not None
+            settled = settles([mine] if mine else [], [row for row in said.values() if row is not mine])
             for relevant in ANSWERS:
-                settles = not mine and not blind and len({row.relevant for row in said.values()}) > 1
-                _button(data, pair, relevant, mine, rows, not blind or mine is not None, settles)
+                _button(data, pair, relevant, mine, rows, open_, open_ and settled)
             if mine:
                 back = (data.name, mine.batch, state.annotator())
                 with st.container(key="undo", width="content"):

@@ -163,7 +163,7 @@ class Review {
       if (!item) return;
       const { note, reason } = this.words(now, id);
       const saw = this.shown.has(id);
-      this.log({ do: what, id, note, reason, saw, seen: item.seen, settles: item.settles && !(id in now.mine && now.mine[id]) });
+      this.log({ do: what, id, note, reason, saw, seen: item.seen, settles: item.settles });
       delete this.drafts[id];
       this.focus = following === id ? null : following ?? null;
       this.said = `${what === "flag" ? "Flagged" : this.data.answers[what]}: ${item.title}`;

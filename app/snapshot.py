@@ -97,7 +97,7 @@ def _items(data: Dataset, now: Session, codes: np.ndarray) -> list[dict[str, Any
                 "others": [{"who": row.annotator, "said": ANSWERS[row.relevant]} for row in others]
                 if open_ or now.order == "differ"
                 else [],
-                "settles": not own and len({row.relevant for row in others}) > 1 and (open_ or now.order == "differ"),
+                "settles": deciding.settles(own, others) and (open_ or now.order == "differ"),
                 "seen": max((row.id for row in said.get(code, [])), default=0),
             }
         )
