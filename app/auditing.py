@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import deciding, judgecharts, lookup, pairlist, state, states, widgets, words
+from app import judgecharts, lookup, pairlist, state, states, widgets, words
 from core import labels
 from core.agreement import Estimate
 from core.assessment import AGREEMENT, MEANS, Assessment
@@ -92,7 +92,7 @@ def _queue(data: Dataset, found: Assessment, sample: int) -> None:
     if st.button(
         "Audit the next pair", key="audit_next", icon=":material/visibility_off:", type="primary", disabled=not len(pairs)
     ):
-        st.session_state[deciding.BLIND] = True
+        st.session_state[state.BLIND] = True
         pairlist.walk(data, pairs, f"audit sample {sample}")
     of = f"{size:,} of {found.sample['population']:,} pairs, judged in both views by {found.sample['model']}"
     about = f"Sample {sample}: {of}, prompt version {found.sample['prompt_version']}."
@@ -172,4 +172,4 @@ def _table(named: dict[str, Estimate]) -> pd.DataFrame:
 
 
 def _digits(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return "–" if value is None else f"{value:z.2f}"

@@ -12,7 +12,7 @@ from core.errors import WinnowError
 from core.queue import SECOND_LOOK, SETTLED
 from core.records import Dataset, Decision
 
-NOTE, REASON, BLIND, _NOTE_PAIR = "note", "reason", "blind", "note_pair"
+NOTE, REASON, _NOTE_PAIR = "note", "reason", "note_pair"
 REASONS = {
     "": "no reason given",
     "true-taste": "a true but rare taste",
@@ -30,14 +30,23 @@ SHORTCUTS = {"yes": "1", "no": "2", "unsure": "3"}
 
 def is_blind() -> bool:
     """Whether what judges and others said is hidden from who has not decided yet."""
-    return bool(st.session_state.setdefault(BLIND, "blind" in st.query_params))  # a link from Review may begin a session
+    return bool(st.session_state.setdefault(state.BLIND, st.query_params.get(state.BLIND) == "true"))
+
+
+def show_blind() -> None:
+    """Write blind mode into the address, so that a reload does not show what is hidden. A bound switch could not be in links."""
+    if st.session_state[state.BLIND]:
+        st.query_params[state.BLIND] = "true"
+    else:
+        st.query_params.pop(state.BLIND, None)
 
 
 def blind_toggle() -> bool:
     return st.toggle(
         "Blind",
-        key=BLIND,
+        key=state.BLIND,
         persist_state="session",
+        on_change=show_blind,
         help="Hide what the judge and others said until you have decided, so that it cannot lead you.",
     )
 
@@ -45,6 +54,11 @@ def blind_toggle() -> bool:
 def hidden(data: Dataset, pair: Pair) -> bool:
     """Whether the judge's answer about this pair must stay hidden: blind, and not decided yet."""
     return is_blind() and state.annotator() not in _standing(data, pair)
+
+
+def settles(own: list[Any], others: list[Any]) -> bool:
+    """Whether a decision of mine settles what others differ about: I am none of them, or have settled it and change my mind."""
+    return len({row.relevant for row in others}) > 1 and (not own or own[-1].reason == SETTLED)
 
 
 def settling(reason: str, note: str) -> tuple[str, str]:
@@ -65,9 +79,10 @@ def bar(data: Dataset, pair: Pair) -> None:
             widgets.note("This pair is held out for evaluation: a decision is kept, but labels never come from such pairs.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             blind = blind_toggle()
+            open_ = not blind or mine is not None
+            settled = settles([mine] if mine else [], [row for row in said.values() if row is not mine])
             for relevant in ANSWERS:
-                settles = not mine and not blind and len({row.relevant for row in said.values()}) > 1
-                _button(data, pair, relevant, mine, rows, not blind or mine is not None, settles)
+                _button(data, pair, relevant, mine, rows, open_, open_ and settled)
             if mine:
                 back = (data.name, mine.batch, state.annotator())
                 with st.container(key="undo", width="content"):

@@ -58,7 +58,7 @@ def _counted(counts: np.ndarray, columns: Sequence[str], rows: Sequence[str], x:
 def shares(named: dict[str, Estimate]) -> go.Figure:
     """Shares with their 95 % intervals, one line each; those that cannot be told are left out."""
     told = {f"{name} (n = {one.n:,})": one for name, one in named.items() if one.value is not None}
-    figure = _figure("Share, with its 95 % interval", "", 70 + 46 * len(told), showlegend=False)
+    figure = _figure("Share, 95 % interval", "", 70 + 46 * len(told), showlegend=False)
     for name, one in reversed(told.items()):
         reach = {"array": [one.high - one.value], "arrayminus": [one.value - one.low], "thickness": 2, "width": 6}
         marker = {"size": 12, "color": PRIMARY}

@@ -12,6 +12,7 @@ const KEYS = {
   ArrowLeft: ["previous", "Previous", "what you decided before (also K)"], ArrowRight: ["next", "Next", "the next pair, undecided (also J)"],
   b: ["blind", "Blind", "hide or show the judge and others"], "?": ["help", "Keys", "this list"],
 };
+const OF_A_PAIR = ["yes", "no", "unsure", "skip", "flag", "note"]; // what needs a pair to be done to
 const SIGNS = { ArrowLeft: "←", ArrowRight: "→" };
 const ALSO = { k: "previous", j: "next" };
 const FIRST_REASON = 4; // the key of the first reason
@@ -58,6 +59,8 @@ class Review {
   receive(data) {
     if (!this.parent.contains(this.root)) this.parent.append(this.root);
     if (!this.data || this.data.scope !== data.scope) this.adopt(data.scope);
+    if (this.order !== data.order && !commenting()) this.focus = null; // another order is worked through from its first pair
+    this.order = data.order;
     this.data = data;
     this.skipped = data.skipped;
     const acknowledged = data.acks[this.client] || 0;
@@ -72,9 +75,9 @@ class Review {
   // What another life of this page has left behind is sent again; tokens tell the server what it has. Its skips are known to
   // that life's session alone, so they are said again, too.
   adopt(scope) {
-    const { pending = [], skipped = [], focus = null, drafts = {}, shown = [] } = kept(scope);
+    const { pending = [], skipped = [], order = null, focus = null, drafts = {}, shown = [] } = kept(scope);
     const again = [...skipped.map((id) => ({ do: "skip", id, token: "" })), ...pending].map((entry) => ({ ...entry, seq: ++this.seq }));
-    Object.assign(this, { focus, drafts, flight: null, shown: new Set(shown), pending: again });
+    Object.assign(this, { order, focus, drafts, flight: null, shown: new Set(shown), pending: again });
   }
 
   flush() {
@@ -94,20 +97,20 @@ class Review {
   }
 
   save() {
-    keep(this.data.scope, { pending: this.pending, skipped: this.skipped, focus: this.focus, drafts: this.drafts, shown: [...this.shown].slice(-2000) });
+    keep(this.data.scope, { pending: this.pending, skipped: this.skipped, order: this.order, focus: this.focus, drafts: this.drafts, shown: [...this.shown].slice(-2000) });
   }
 
   // The snapshot with the pending actions on top.
   state() {
     const { queue, undo, redo, blind, left } = this.data;
-    const now = { queue: [...queue], undo: [...undo], redo: [...redo], blind, left, mine: {} };
+    const now = { queue: [...queue], undo: [...undo], redo: [...redo], blind, left, mine: {}, given: {} };
     for (const entry of this.pending) this.step(now, entry);
     now.path = [...new Set([...now.undo.map((one) => one.id), ...now.queue])].filter((id) => this.data.items[id]);
     if (!now.path.includes(this.focus)) this.focus = now.queue[0] ?? null;
     return now;
   }
 
-  step(now, { do: what, id, token, target, on }) {
+  step(now, { do: what, id, token, target, on, note, reason }) {
     const without = (wanted) => {
       const length = now.queue.length;
       now.queue = now.queue.filter((one) => one !== wanted);
@@ -138,7 +141,15 @@ class Review {
       now.undo.push({ batch: token, id, n: 1, do: what });
       now.redo = [];
       now.mine[id] = what;
+      now.given[id] = { note, reason };
     }
+  }
+
+  // Comment and reason of a pair: what is being chosen, over what went with the newest answer, even if that was taken back.
+  words(now, id) {
+    const item = this.data.items[id] || {};
+    const answer = now.given[id] || (item.mine ? item : [...now.undo, ...now.redo].findLast((one) => one.id === id)) || {};
+    return { note: answer.note || "", reason: answer.reason || "", ...this.drafts[id] };
   }
 
   act(what) {
@@ -150,9 +161,9 @@ class Review {
     const item = this.data.items[id];
     if (["yes", "no", "unsure", "flag"].includes(what)) {
       if (!item) return;
-      const { note = "", reason = "" } = this.drafts[id] || {};
+      const { note, reason } = this.words(now, id);
       const saw = this.shown.has(id);
-      this.log({ do: what, id, note, reason, saw, seen: item.seen, settles: item.settles && !(id in now.mine && now.mine[id]) });
+      this.log({ do: what, id, note, reason, saw, seen: item.seen, settles: item.settles });
       delete this.drafts[id];
       this.focus = following === id ? null : following ?? null;
       this.said = `${what === "flag" ? "Flagged" : this.data.answers[what]}: ${item.title}`;
@@ -233,7 +244,7 @@ class Review {
   }
 
   toggle(code) {
-    this.draft({ reason: (this.drafts[this.focus] || {}).reason === code ? "" : code });
+    this.draft({ reason: this.words(this.state(), this.focus).reason === code ? "" : code });
     this.draw();
   }
 
@@ -288,16 +299,16 @@ class Review {
     const url = new URL("pair", document.baseURI);
     const here = new URLSearchParams(location.search);
     for (const name of ["dataset", "run"]) if (here.get(name)) url.searchParams.set(name, here.get(name));
-    const more = { list: `review-${this.data.order}`, ...(this.data.blind ? { blind: 1 } : {}), user, item };
+    const more = { list: `review-${this.data.order}`, ...(this.data.blind ? { blind: true } : {}), user, item };
     for (const [name, value] of Object.entries(more)) url.searchParams.set(name, value);
     return url.href;
   }
 
   bar(now, item, note) {
-    const { reason = "", note: text = "" } = this.drafts[this.focus] || {};
+    const { reason, note: text } = this.words(now, this.focus);
     const off = !this.data.who;
     const button = ([key, [what, words, means]]) => element("button", {
-      class: `act ${what}`, disabled: off, "aria-keyshortcuts": key, title: means, "aria-pressed": what === "blind" ? String(now.blind) : null,
+      class: `act ${what}`, disabled: off || (!item && OF_A_PAIR.includes(what)), "aria-keyshortcuts": key, title: means, "aria-pressed": what === "blind" ? String(now.blind) : null,
       onclick: (event) => { event.currentTarget.blur(); this.act(what); },
     }, element("kbd", {}, SIGNS[key] || key.toUpperCase()), words, item?.means[what] && what !== "unsure" ? element("small", {}, item.means[what]) : null);
     const all = Object.entries(KEYS).map(button);
@@ -305,7 +316,7 @@ class Review {
       class: `reason${reason === code ? " on" : ""}`, "aria-pressed": String(reason === code), disabled: off || !item, onclick: (event) => { event.currentTarget.blur(); this.toggle(code); },
     }, element("kbd", {}, String(at + FIRST_REASON)), words));
     const box = note || element("input", { class: "comment", maxlength: "500", placeholder: "Comment, kept with the answer that follows", "aria-label": "Comment", disabled: off || !item, oninput: (event) => this.typing(event.target), onfocus: () => (typed = { id: this.focus, at: Date.now() }), onblur: (event) => this.left(event.target) });
-    if (!note) box.value = text || item?.note || "";
+    if (!note) box.value = text;
     const comment = all.findIndex((one) => one.classList.contains("note"));
     const [noting] = all.splice(comment, 1);
     return element("div", { class: "bar" }, element("div", { class: "row" }, ...all.slice(0, 3), noting, box),

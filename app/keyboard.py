@@ -88,7 +88,8 @@ def take(data: Dataset) -> bool:
 def apply_blind() -> None:
     """Switch blind mode as a key asked for, before the switch is drawn."""
     if (wanted := st.session_state.pop(_BLIND, None)) is not None:
-        st.session_state[deciding.BLIND] = wanted
+        st.session_state[state.BLIND] = wanted
+        deciding.show_blind()
 
 
 def notices() -> list[str]:

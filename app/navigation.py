@@ -55,7 +55,8 @@ def _address(params: dict[str, str]) -> dict[str, str]:
         here.pop("run", None)
     if elsewhere or any(map(state.of_filter, params)):
         here = {name: value for name, value in here.items() if not state.of_filter(name)}
-    return here | params
+    blind = {state.BLIND: "true"} if st.session_state.get(state.BLIND) else {}
+    return here | blind | params
 
 
 def go(name: str, **params: str) -> None:

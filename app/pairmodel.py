@@ -52,8 +52,8 @@ def doubt(data: Dataset, pair: Pair) -> None:
         return
     answered = lookup.answered(data)
     chances = answered.calibration.probability
-    share = int(100 * why.doubt)
-    st.markdown(f"**More doubtful than {share}% of the training clicks**, by signals that no judge and no person has part in.")
+    told = f"**More doubtful than {words.beyond(why.doubt)} of the training clicks**"
+    st.markdown(f"{told}, by signals that no judge and no person has part in.")
     if chances is None:
         st.caption(f"How likely it is noisy, by people's answers: {answered.calibration.reason}.")
     else:
@@ -85,7 +85,9 @@ def learnt(data: Dataset, pair: Pair, run: Run) -> None:
         own = recorded["mean"][at[0]]
         numbers.append(("Loss over training", f"{own:.3f}", "Averaged over all epochs."))
         above = float((recorded["mean"] < own).mean())
-        numbers.append(("Higher than", f"{above:.0%} of clicks", "Share of the training clicks with a lower averaged loss."))
+        numbers.append(
+            ("Higher than", f"{words.beyond(above)} of clicks", "Share of the training clicks with a lower averaged loss.")
+        )
     widgets.tiles(numbers)
     if not at:
         st.caption("It was never trained on, so it has no loss.")
@@ -138,7 +140,8 @@ def _on_map(data: Dataset, run: Run, at: int) -> None:
     points, counted, middle_of_all = _points(data, run.id)
     own = points[at]
     sure, steady = float((points[:, 1] > own[1]).mean()), float((points[:, 0] < own[0]).mean())
-    finding = f"The model is less sure of it than of {sure:.0%} of the clicks, and wavers more than about {steady:.0%}"
+    finding = f"The model is less sure of it than of {words.beyond(sure)} of the clicks"
+    finding += f", and wavers more than about {words.beyond(steady)}"
     middles = _middles(data, run.id)
     rows = [("this pair", own), ("median of all", middle_of_all)]
     rows += [(f"median of {LABELS[Label(code)].word}", middle) for code, middle in middles.items()]

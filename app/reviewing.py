@@ -19,7 +19,8 @@ def choose(data: Dataset) -> None:
     keyboard.apply_blind()
     blind = deciding.is_blind()
     names = queues.orders(data, blind)
-    state.keep_valid(ORDER, names)
+    if ORDER in st.session_state:  # else the address may name one
+        state.keep_valid(ORDER, names)
     again = {"on_change": queues.restart, "args": (data,)}
     with st.container(horizontal=True, vertical_alignment="bottom", key="review_choice"):
         st.selectbox(
@@ -28,12 +29,14 @@ def choose(data: Dataset) -> None:
             format_func=lambda name: ORDERS[name].title,
             key=ORDER,
             width=270,
-            persist_state="session",
+            bind="query-params",
             help="\n".join(f"- **{ORDERS[name].title}**: {ORDERS[name].about}" for name in names),
             **again,
         )
-        st.selectbox("Pairs in this session", SIZES, index=1, key=SIZE, width=170, persist_state="session", **again)
-        st.segmented_control("View", [FOCUS, BULK], default=FOCUS, required=True, key=MODE, persist_state="session")
+        st.selectbox("Pairs in this session", SIZES, index=1, key=SIZE, width=170, bind="query-params", **again)
+        st.segmented_control(
+            "View", [FOCUS, BULK], default=FOCUS, required=True, key=MODE, bind="query-params", persist_state="session"
+        )
         deciding.blind_toggle()
         _guidelines(data)
 

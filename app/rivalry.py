@@ -75,8 +75,8 @@ def _walk(data: Dataset, pairs: pd.DataFrame, name: str, key: str) -> None:
 
 def _value(one: Estimate) -> str:
     if one.value is None or one.low is None:
-        return "–" if one.value is None else f"{one.value:.2f}"
-    return f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+        return "–" if one.value is None else f"{one.value:z.2f}"
+    return f"{one.value:z.2f} ({one.low:z.2f} to {one.high:z.2f})"
 
 
 def _percent(one: Estimate, sign: str = "") -> str:

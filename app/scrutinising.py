@@ -85,9 +85,9 @@ def _names(known: pd.DataFrame) -> dict[Key, str]:
     keys = [tuple(row) for row in known[RATER].itertuples(index=False)]
     who = zip(keys, known["model"], known["is_llm"], strict=True)
     short = [f"{model}, prompts {key[3]}" if is_llm else model for key, model, is_llm in who]
-    return {
-        key: name if short.count(name) == 1 else f"{name}, weights {key[2][:8]}" for key, name in zip(keys, short, strict=True)
-    }
+    return words.told_apart(
+        {key: name if short.count(name) == 1 else f"{name}, weights {key[2][:8]}" for key, name in zip(keys, short, strict=True)}
+    )
 
 
 def _two(data: Dataset, names: dict[Key, str]) -> None:

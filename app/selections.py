@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app import lookup, navigation, pairlist, queues, results, state, states, widgets, words, work
-from app.deciding import REASONS
+from app.deciding import CHOSEN, REASONS
 from app.palette import ANSWERS, LABELS, answer_label
 from core import dynamics, exchange
 from core.errors import WinnowError
@@ -66,7 +66,7 @@ def _label(data: Dataset, pairs: Interactions, key: str, origin: str, blind: boo
             f"Also the {int(by_person.sum()):,} that a person has decided", key=f"{key}_again", help="Left alone by default."
         )
         chosen = pairs if again else pairs.where(~by_person)
-        reason = st.selectbox("Reason", list(REASONS), format_func=lambda code: REASONS[code], key=f"{key}_reason")
+        reason = st.selectbox("Reason", CHOSEN, format_func=lambda code: REASONS[code], key=f"{key}_reason")
         fits = 0 < len(chosen) <= LABEL_LIMIT
         if len(chosen) > LABEL_LIMIT:
             widgets.note(f"One action labels at most {LABEL_LIMIT:,} pairs; select fewer.")

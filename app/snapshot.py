@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import caching, deciding, lookup, pairview, queues, state
+from app import caching, deciding, lookup, pairview, queues, state, words
 from app.palette import ANSWERS, LABELS, RATINGS, answer_label
 from app.queues import Session
 from core import queue, sampling
@@ -48,14 +48,20 @@ def take(data: Dataset, now: Session) -> dict[str, Any]:
         "users": {str(user): _user(data, int(user)) for user in np.unique(codes // data.n_items)},
         "undo": [_action(data, one) for one in undo[-BEHIND:]],
         "redo": [_action(data, one) for one in redo[-BEHIND:]],
-        "reasons": [[code, words] for code, words in deciding.REASONS.items() if code in deciding.CHOSEN and code],
+        "reasons": [[code, meaning] for code, meaning in deciding.REASONS.items() if code in deciding.CHOSEN and code],
         "answers": ANSWERS,
     }
 
 
 def _action(data: Dataset, one: queue.Action) -> dict[str, Any]:
     codes = queues.codes_of(data, pd.DataFrame(one.pairs[:1], columns=PAIR))
-    return {"batch": one.batch, "id": int(codes[0]) if len(codes) else None, "n": len(one.pairs), "do": one.relevant}
+    about = {"note": one.note, "reason": _reason(one.reason)}
+    return {"batch": one.batch, "id": int(codes[0]) if len(codes) else None, "n": len(one.pairs), "do": one.relevant} | about
+
+
+def _reason(code: str) -> str:
+    """A reason that a person has chosen, to be shown as chosen when they come back to the pair."""
+    return code if code in deciding.CHOSEN else ""
 
 
 def _items(data: Dataset, now: Session, codes: np.ndarray) -> list[dict[str, Any]]:
@@ -87,10 +93,11 @@ def _items(data: Dataset, now: Session, codes: np.ndarray) -> list[dict[str, Any
                 "doubt": _doubt(known, at) if open_ else "",
                 "mine": own[-1].relevant if own else None,
                 "note": own[-1].note if own else "",
+                "reason": _reason(own[-1].reason) if own else "",
                 "others": [{"who": row.annotator, "said": ANSWERS[row.relevant]} for row in others]
                 if open_ or now.order == "differ"
                 else [],
-                "settles": not own and len({row.relevant for row in others}) > 1 and (open_ or now.order == "differ"),
+                "settles": deciding.settles(own, others) and (open_ or now.order == "differ"),
                 "seen": max((row.id for row in said.get(code, [])), default=0),
             }
         )
@@ -140,7 +147,7 @@ def _doubt(known: queue.Reviewable, at: int) -> str:
     if at < 0:
         return ""
     parts = ((known.doubt[at], "more doubtful"), (known.loss[at], "higher loss"))
-    told = " and ".join(f"{words} than {int(100 * value)}%" for value, words in parts if not np.isnan(value))
+    told = " and ".join(f"{more} than {words.beyond(value)}" for value, more in parts if not np.isnan(value))
     return f"{told[0].upper()}{told[1:]} of the training clicks." if told else ""
 
 

@@ -11,6 +11,9 @@ from core.store import Store
 DATASET, RUN, ANNOTATOR = "ctx_dataset", "ctx_run", "annotator"
 """Session keys of the context bar's widgets."""
 
+BLIND = "blind"
+"""Of the switch on Review and Pair, and its name in the address."""
+
 NAME_COOKIE = "winnow_annotator"
 """The browser's cookie with the name of who decided last (app/keyboard.js), so that a reload does not forget it."""
 

@@ -39,6 +39,11 @@ def chance(share: float) -> str:
     return "under 1%" if share < 0.01 else "over 99%" if share > 0.99 else f"{share:.0%}"
 
 
+def beyond(share: float) -> str:
+    """The share of all that something is beyond, rounded down: nothing is beyond all of them."""
+    return f"{int(100 * share)}%"
+
+
 def share(one: Estimate) -> str:
     """A share with its interval and what it rests on."""
     return "–" if one.value is None else f"{one.value:.0%} ({one.low:.0%} to {one.high:.0%}), n = {one.n:,}"

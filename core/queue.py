@@ -197,6 +197,8 @@ class Action:
     batch: str
     pairs: tuple[tuple[str, str], ...]  # raw ids
     relevant: str
+    note: str
+    reason: str  # code
 
 
 def stacks(rows: Sequence[Decision]) -> tuple[list[Action], list[Action]]:
@@ -218,11 +220,13 @@ def stacks(rows: Sequence[Decision]) -> tuple[list[Action], list[Action]]:
         source, goal = (undo, redo) if target is origin else (redo, undo)
         if moved := source.pop(origin.batch, None):
             goal[origin.batch] = moved
-    made = [
-        [Action(batch, tuple((row.user_id, row.item_id) for row in group), group[0].relevant) for batch, group in stack.items()]
-        for stack in (undo, redo)
-    ]
-    return made[0], made[1]
+    return [_action(group) for group in undo.values()], [_action(group) for group in redo.values()]
+
+
+def _action(rows: list[Decision]) -> Action:
+    """From its rows, which differ in their pairs alone."""
+    first = rows[0]
+    return Action(first.batch, tuple((row.user_id, row.item_id) for row in rows), first.relevant, first.note, first.reason)
 
 
 def pace(at: np.ndarray, now: float) -> float | None:

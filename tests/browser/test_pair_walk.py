@@ -3,7 +3,7 @@
 import re
 from urllib.parse import parse_qs, urlsplit
 
-from browsing import settled
+from browsing import opened, press, settled
 from playwright.sync_api import Page, expect
 
 from core import datasets
@@ -47,3 +47,22 @@ def test_arrow_keys_walk_through_the_list_that_was_opened(filled: Home, page: Pa
     settled(page)
     assert place(page) == third
     assert re.search(r"list=nearest_\d+_\d+", page.url)
+
+
+def test_an_audit_stays_blind_through_next_and_a_reload(filled: Home, page: Page, address: str) -> None:
+    header, blind = page.locator(".st-key-pair_header"), page.get_by_role("switch", name="Blind")
+    page.goto(address)
+    opened(page, "Judge")
+    press(page, "audit_draw_sample")
+    press(page, "audit_next")
+    expect(header).to_contain_text("1 of")
+    settled(page)
+    page.keyboard.press("ArrowRight")
+    expect(header).to_contain_text("2 of")
+    settled(page)
+    here = place(page)
+    page.reload()
+    expect(blind).to_be_checked()
+    settled(page)
+    assert place(page) == here
+    expect(page.get_by_role("heading", name="The judge's two views")).to_have_count(0)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import served, settled
+from browsing import opened, served, settled
 from playwright.sync_api import Page, expect
 
 from core.artifacts import Home, login_name
@@ -159,6 +159,42 @@ def test_undo_after_a_reload_and_comments(address: str, filled: Home, page: Page
     assert len(decisions(filled)) == 3
 
 
+def test_comment_and_reason_stay_when_the_answer_is_changed_or_taken_back(address: str, filled: Home, page: Page) -> None:
+    opened_review(page, address)
+    box, reason = page.locator(".review .comment"), page.locator(".review .reason.on")
+    page.keyboard.press("n")
+    page.keyboard.type("for a friend")
+    page.keyboard.press("Enter")
+    page.keyboard.press("6")
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowLeft")  # perhaps before it is saved
+    expect(box).to_have_value("for a friend")
+    page.keyboard.press("2")
+    all_saved(page)
+    page.reload()
+    opened_review(page, address)
+    page.keyboard.press("z")  # the 2, so that the 1 stands
+    all_saved(page)
+    expect(box).to_have_value("for a friend")
+    page.keyboard.press("z")  # the 1, so that nothing does
+    all_saved(page)
+    expect(box).to_have_value("for a friend")
+    expect(reason).to_have_text("6for somebody else, a gift")
+    page.keyboard.press("3")
+    all_saved(page)
+    said = [(row.relevant, row.note, row.reason) for row in decisions(filled) if row.relevant]
+    assert said == [(answer, "for a friend", "other-person") for answer in ("yes", "no", "unsure")]
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("n")
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Enter")
+    page.keyboard.press("6")
+    page.keyboard.press("1")
+    all_saved(page)
+    assert (decisions(filled)[-1].note, decisions(filled)[-1].reason) == ("", "")
+
+
 def test_what_was_not_saved_before_a_reload_is_saved_after_it(slow_address: str, filled: Home, page: Page) -> None:
     opened_review(page, slow_address)
     for key in "1222":
@@ -229,6 +265,39 @@ def test_blind_by_key_and_the_sheet_of_keys(address: str, filled: Home, page: Pa
     assert [row.saw_judge for row in decisions(filled)] == [True, False]  # the first one was shown before
     page.keyboard.press("ArrowLeft")
     expect(page.locator(".review .view")).to_have_count(2)
+
+
+def test_order_size_and_blind_mode_stay_through_a_reload_and_another_page(address: str, filled: Home, page: Page) -> None:
+    def choose(box: str, option: str) -> None:
+        page.get_by_role("combobox", name=box).click()
+        page.get_by_role("option", name=option, exact=True).click()
+        settled(page)
+
+    def as_chosen() -> None:
+        expect(page.get_by_role("combobox", name="Order")).to_have_value("Near the threshold")
+        expect(page.get_by_role("combobox", name="Pairs in this session")).to_have_value("20")
+        expect(page.get_by_role("switch", name="Blind")).to_be_checked()
+        expect(page.locator(".review .place")).to_have_text("3 of 20")
+        expect(page.locator(".review .view")).to_have_count(0)
+
+    opened_review(page, address)
+    page.keyboard.press("b")
+    expect(page.get_by_role("switch", name="Blind")).to_be_checked()
+    settled(page)
+    choose("Pairs in this session", "20")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    choose("Order", "Near the threshold")
+    expect(page.locator(".review .place")).to_have_text("1 of 20")  # not where that pair stands in the new order
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    as_chosen()
+    page.reload()
+    expect(page.locator(".review .bar")).to_be_visible(timeout=60_000)
+    as_chosen()
+    opened(page, "Pair")
+    opened(page, "Review")
+    as_chosen()
 
 
 def test_skipped_pairs_stay_at_the_end_through_reloads(address: str, filled: Home, page: Page) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import words
 from core import candidates, datasets, dynamics, neighbours, preview, queue, runs, semantic
 from core.artifacts import Home
 from core.records import Dataset, Interactions, Label, Source
@@ -182,10 +183,19 @@ class TestMap:
         at = int(np.flatnonzero((losses["user"] == data.train.user[7]) & (losses["item"] == data.train.item[7]))[0])
         lower = float((losses["mean"] < losses["mean"][at]).mean())
         steadier = float((losses["variance"] < losses["variance"][at]).mean())
-        words = said(open_page("pair", **pair))
-        assert f"less sure of it than of {lower:.0%} of the clicks, and wavers more than about {steadier:.0%}" in words
+        told = said(open_page("pair", **pair))
+        shares = words.beyond(lower), words.beyond(steadier)
+        assert "less sure of it than of {} of the clicks, and wavers more than about {}".format(*shares) in told
         path = dynamics.trajectory_of(losses, int(data.train.user[7]), int(data.train.item[7]))
-        assert f"Its loss ends at {path[-1]:.2f}: " in words
+        assert f"Its loss ends at {path[-1]:.2f}: " in told
+
+    def test_a_share_is_rounded_down_as_on_review(self, ready: Home, data: Dataset, run_id: str, open_page: Open) -> None:
+        losses = runs.folder(ready, run_id).losses()
+        highest = int(losses["mean"].argmax())
+        same = (data.train.user == losses["user"][highest]) & (data.train.item == losses["item"][highest])
+        page = open_page("pair", run=run_id, **click(data, int(np.flatnonzero(same)[0])))
+        assert [tile.value for tile in page.metric if tile.label == "Higher than"] == ["99% of clicks"]  # and not 100 %
+        assert "less sure of it than of 99% of the clicks" in said(page)
 
 
 class TestWalking:
@@ -232,7 +242,7 @@ class TestWalking:
         known = queue.gather(data, found, store.judgments(NAME), None)
         order = queue.ordered(known, "doubtful")[:2]
         first, second = ids(data, Interactions(known.user[order], known.item[order]))
-        page = open_page("pair", user=first[0], item=first[1], list="review-doubtful", blind="1")
+        page = open_page("pair", user=first[0], item=first[1], list="review-doubtful", blind="true")
         assert f"1 of {len(known):,} · Review: Most doubtful" in told(page)
         assert page.toggle(key="blind").value
         assert "The judge's two views" not in said(page)

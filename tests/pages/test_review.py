@@ -202,6 +202,12 @@ def test_a_third_person_settles_what_two_differ_about(ready: Home, data: Dataset
     assert len(store.standing(NAME)) == 3
     assert not len(queue.differing(store.standing(NAME)))
     assert "cyd settled it" in pair.run().info[0].value
+    assert sent(page)["items"][str(code)]["settles"]  # for cyd, who may think again
+    pair = name(open_page("pair", user=user, item=item), "cyd")
+    sound(pair.button(key=f"decide_no:{user}:{item}").click().run())
+    last = store.decisions(NAME)[-1]
+    assert (last.annotator, last.relevant, last.reason) == ("cyd", "no", queue.SETTLED)
+    assert not len(queue.differing(store.standing(NAME)))
 
 
 def test_a_session_ends_with_a_summary_and_agreement_but_not_blind(ready: Home, data: Dataset, open_page: Open) -> None:

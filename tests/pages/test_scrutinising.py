@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import scrutinising
 from core import assessment, datasets, rivals, scrutiny
 from core.artifacts import Home
 from core.labels import RATER
@@ -106,3 +107,8 @@ def test_the_numbers_are_those_of_the_engine(ready: Home, data: Dataset, open_pa
     page = turn_to(page, "Reasons")
     assert "Phrases of ratings that people override" in said(page)
     assert len([frame for frame in page.dataframe if "z" in frame.value]) == 2
+
+
+def test_raters_that_differ_in_nothing_that_is_named_are_told_apart() -> None:
+    known = pd.DataFrame([(judge, "same", "abc", "1", True) for judge in ("ollama", "openai")], columns=[*RATER, "is_llm"])
+    assert len(set(scrutinising._names(known).values())) == 2

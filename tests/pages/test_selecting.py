@@ -10,8 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
+from app.deciding import REASONS
 from core import datasets, dynamics, mixture, pipeline, projection, runs
 from core.artifacts import Home, write_arrays
+from core.queue import SECOND_LOOK, SETTLED
 from core.records import Interactions
 from core.store import Store
 from tests.pages.helpers import NAME, carry_out, said, sound
@@ -51,7 +53,9 @@ class TestDataMap:
         store, n = Store.open(ready), len(datasets.load(ready, NAME).train)
         page = outlined(open_page("losses", tab="Data map"), "data_map", trained.id, (-1, 100), (-1, 2))
         page.session_state["data_map_labelling"] = True
-        sound(page.run().button(key="data_map_label_no").click().run())
+        reasons = page.run().selectbox(key="data_map_reason").options
+        assert not {REASONS[SECOND_LOOK], REASONS[SETTLED]} & set(reasons)  # these follow from what a person does
+        sound(page.button(key="data_map_label_no").click().run())
         page.session_state["data_map_labelling"] = True
         sound(page.run())
         decisions = store.decisions(NAME)
