@@ -15,6 +15,7 @@ from core.records import Label
 from core.settings import ImportSettings
 
 SPLIT_HINT = "A split is train, valid or test."
+SPLITTING = ("split_by", "valid_share", "test_share", "seed")
 ROLES = ("user", "item", "rating", "time", "split", "truth")
 
 
@@ -78,7 +79,8 @@ def _read_cells(sieve: Sieve, frame: pd.DataFrame, mapping: dict[str, str]) -> N
         _keep_readable(sieve, "time", seconds, mapping["time"], cells["time"], hint)
         sieve.rows["time"] = sieve.rows["time"].astype(np.int64)
         if unit != "seconds":
-            sieve.say("time", "note", f"The times in column {mapping['time']!r} were read as {unit}.", len(sieve.rows))
+            severity = "warning" if unit == columns.EITHER_FIRST else "note"
+            sieve.say("time", severity, f"The times in column {mapping['time']!r} were read as {unit}.", len(sieve.rows))
     if "split" in mapping:
         codes = columns.coded(cells["split"], columns.SPLIT_WORDS).astype(np.float64)
         _keep_readable(sieve, "split", np.where(codes < 0, np.nan, codes), mapping["split"], cells["split"], SPLIT_HINT)
@@ -171,6 +173,11 @@ def _split(sieve: Sieve, settings: ImportSettings) -> None:
     """Codes for every row. By time and leave-one-out place the positives only, so that dislikes do not fill anyone's test."""
     rows = sieve.rows
     if "split" in rows:
+        unused = [name for name in SPLITTING if getattr(settings, name) != ImportSettings.model_fields[name].default]
+        if unused:
+            message = f"Column {settings.split!r} says how to split, so {' and '.join(unused)} had no effect. "
+            message += "Choose no split column (split=) to split anew."
+            sieve.say("split-by", "warning", message, len(rows))
         return
     shares = (settings.valid_share, settings.test_share)
     codes = np.zeros(len(rows), np.int8)
