@@ -221,6 +221,13 @@ def test_dates_that_could_be_read_in_two_ways_are_said_to_be_so(tmp_path: Path) 
     assert severities == ["warning", "note", "note"]
 
 
+def test_weights_of_an_export_are_said_to_be_lost(tmp_path: Path) -> None:
+    lost = problem(examined(tmp_path, "user,item,weight\na,x,1.0\na,y,0.3\nb,x,0.3\n"), "weight")
+    assert (lost.severity, lost.count) == ("warning", 2)
+    assert lost.message == "Took 2 rows with a weight below 1 as whole clicks: weights are not imported."
+    assert not [one for one in examined(tmp_path, "user,item,weight\na,x,1.0\n").report.problems if one.kind == "weight"]
+
+
 def test_a_split_column_that_beats_the_asked_split_is_named(tmp_path: Path) -> None:
     rows = "user,item,split,date\na,x,train,2024-01-01\na,y,test,2024-01-02\n"
     assert not [one for one in examined(tmp_path, rows).report.problems if one.kind == "split-by"]

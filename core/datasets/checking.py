@@ -16,6 +16,7 @@ from core.settings import ImportSettings
 
 SPLIT_HINT = "A split is train, valid or test."
 SPLITTING = ("split_by", "valid_share", "test_share", "seed")
+WEIGHT = "weight"  # of an exported dataset
 ROLES = ("user", "item", "rating", "time", "split", "truth")
 
 
@@ -45,6 +46,7 @@ def check(raw: RawTables, settings: ImportSettings) -> tuple[Tables, ImportSetti
         )
     sieve = Sieve(table)
     _read_cells(sieve, table.frame, mapping)
+    _weights(sieve, table.frame)
     _one_row_a_pair(sieve)
     _mark_positives(sieve, settings)
     _cut_to_core(sieve, settings.core)
@@ -99,6 +101,13 @@ def _keep_readable(sieve: Sieve, role: str, values: np.ndarray, column: str, cel
         hint += f" To do without, map {role} to nothing ({role}=)."
         raise DatasetError(f"No {role} in column {column!r} of {sieve.file} can be read, such as {cells.iloc[0]!r}.", hint)
     sieve.drop(bad, role, f"Left out {{n}} with a {role} that cannot be read.", cells)
+
+
+def _weights(sieve: Sieve, frame: pd.DataFrame) -> None:
+    """Weights are of a training, not of the data: what an export weighed down comes in as a whole click again."""
+    if WEIGHT in frame and (n := int((columns.numbers(frame[WEIGHT]) < 1).sum())):
+        message = f"Took {counted(n, 'row')} with a weight below 1 as whole clicks: weights are not imported."
+        sieve.say("weight", "warning", message, n)
 
 
 def _known_or_clean(sieve: Sieve, codes: np.ndarray, cells: pd.Series) -> None:
