@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import charts, filterbar, lookup, navigation, pairlist, results, widgets
 from core import browse
-from core.datasets.health import Check
+from core.datasets.health import Check, most_popular, percent
 from core.records import Dataset, Interactions
 
 OVERVIEW, PART = "Overview", "explore_part"
@@ -48,7 +48,7 @@ def summary(data: Dataset) -> None:
     median = int(np.median(np.bincount(data.train.user, minlength=data.n_users))) if data.n_users else 0
     widgets.tiles(
         [
-            ("Users", f"{data.n_users:,}", "With at least one positive interaction, or in the table of users."),
+            ("Users", f"{data.n_users:,}", "With at least one row in the import; rows under the rating threshold count, too."),
             ("Items", f"{data.n_items:,}", "All items are ranked in an evaluation."),
             ("Interactions", f"{total:,}", parts),
             ("Density", f"{total / max(cells, 1):.2%}", "Share of all user-item pairs that were observed."),
@@ -82,10 +82,9 @@ def shape(data: Dataset) -> None:
     """Long tail, activity, and time."""
     counts = np.bincount(data.train.item, minlength=data.n_items)
     ordered = np.sort(counts)[::-1]
-    top = max(len(ordered) // 100, 1)
-    part = ordered[:top].sum() / max(ordered.sum(), 1)
+    top, part = most_popular(counts)
     table = pd.DataFrame({"rank": np.arange(1, len(ordered) + 1), "training interactions": ordered})
-    finding = f"The most popular 1 % of the items ({top:,}) take {part:.0%} of the clicks"
+    finding = f"The most popular 1 % of the items ({len(top):,}) take {percent(part)} of the clicks"
     widgets.chart("popularity", finding, charts.popularity(counts), table, f"{data.n_items:,} items, both axes logarithmic")
     per_user = np.bincount(data.train.user, minlength=data.n_users)
     marks = np.linspace(0, 1, 21)

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,11 +79,20 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an npz file, without pickles."""
+    with whole_file(path), np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[None]:
+    """A file of arrays that is missing or damaged (cut off, overwritten) is a NotFoundError that names it."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        yield
     except FileNotFoundError as error:
         raise NotFoundError(f"{path} is missing.") from error
+    except (SafetensorError, zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
+        hint = "Delete the file and do again what made it, such as the training with the same settings."
+        raise NotFoundError(f"{path} is damaged: {error}.", hint) from error
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import datasets, encoders, labels, runs
 from core.artifacts import Home
-from core.errors import Fatal, RunError
+from core.errors import Fatal, NotFoundError, RunError
 from core.records import Candidates, Dataset, LabelSet, Relevance
 from core.runs import Progress, RunFolder
 from core.settings import AgainSettings, CandidateSettings, JudgeSettings, ProjectSettings, Settings, TrainSettings
@@ -66,8 +66,19 @@ def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any
         health = judges.health(settings)
         if not health.ok:
             raise Fatal(health.message, health.hint)
-        candidates.load(home, datasets.load(home, dataset_name))
+        dataset = datasets.load(home, dataset_name)
+        _among_candidates(dataset, candidates.load(home, dataset)[0], settings.pairs)
     return written
+
+
+def _among_candidates(dataset: Dataset, picked: Candidates, pairs: tuple[tuple[str, str], ...]) -> None:
+    for user_id, item_id in pairs:
+        user, item = labels.known_pair(dataset, user_id, item_id)
+        if not ((picked.user == user) & (picked.item == item)).any():
+            raise NotFoundError(
+                f"{user_id} and {item_id} are no candidate of {dataset.name!r}, so no judge is asked about it.",
+                f"Find more of them with a larger budget: python -m core candidates --dataset {dataset.name} --budget N.",
+            )
 
 
 def current_labels(home: Home, dataset: Dataset) -> LabelSet:

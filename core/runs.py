@@ -29,7 +29,7 @@ import psutil
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from core.artifacts import Home, atomic, explained, read_arrays, read_json, write_arrays, write_json
+from core.artifacts import Home, atomic, explained, read_arrays, read_json, whole_file, write_arrays, write_json
 from core.errors import NotFoundError, RunError
 from core.records import Embeddings, Learned, Report
 
@@ -171,7 +171,8 @@ class RunFolder:
         path = self.path / "embeddings.safetensors"
         if not path.exists():
             raise NotFoundError(f"Run {self.id} has no vectors yet.", "Wait until it is done, or resume it.")
-        return Embeddings(**load_file(path))
+        with whole_file(path):
+            return Embeddings(**load_file(path))
 
     def save_learned(self, learned: Learned) -> None:
         with atomic(self._learned) as temporary:
@@ -184,7 +185,7 @@ class RunFolder:
                 f"Run {self.id} did not keep what a preview starts from: it is not done, or older than previews.",
                 "Train again with the same settings.",
             )
-        with safe_open(self._learned, "numpy") as stored:
+        with whole_file(self._learned), safe_open(self._learned, "numpy") as stored:
             arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a dictionary
             first_layer = int(stored.metadata()["first_layer"])
         taken_out = arrays.pop("taken_out")

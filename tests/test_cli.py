@@ -13,6 +13,7 @@ from movielens_folder import write_movielens
 from core import datasets
 from core.__main__ import run
 from core.artifacts import ROOT, Home
+from core.records import Label
 from core.settings import DemoSettings, TrainSettings
 from core.store import Store
 
@@ -204,3 +205,12 @@ def test_plain_lightgcn_on_movielens_100k(call: Call, shared_data: Path, tmp_pat
     assert (imported["users"], imported["items"], imported["interactions"]) == (943, 1682, 55375)
     assert (imported["train"], imported["valid"], imported["test"]) == (33316, 11018, 11041)
     assert call("train")["metrics"]["test"]["recall@20"] >= 0.33
+
+
+def test_a_table_of_known_noise_comes_in_with_its_clicks(home: Home, call: Call, tmp_path: Path) -> None:
+    clicks, known = tmp_path / "clicks.csv", tmp_path / "known.csv"
+    clicks.write_text("user,item,split\na,x,train\na,y,train\na,z,test\n")
+    known.write_text("user,item,truth\na,y,noisy\n")
+    assert call("import", clicks, "--truth", known)["has_truth"]
+    train = datasets.load(home, "clicks").train
+    assert train.truth.tolist() == [Label.CLEAN, Label.NOISY_POSITIVE]

@@ -102,3 +102,10 @@ def test_every_command_explains_itself(call: Call) -> None:
     for command in ("draw", "pairs", "report"):
         assert f" {command} " in call("audit", "--help")
         assert "Example" in call("audit", command, "--help")
+
+
+def test_a_sample_of_what_nobody_judged_is_refused_in_plain_words(home: Home, call: Call) -> None:
+    datasets.import_demo(home, DemoSettings(users=80, items=60, interactions=1500), "bare")
+    assert "Nobody has judged a pair of 'bare' in both views." in call("audit", "draw", "-d", "bare", "--json", code=1)
+    told = call("audit", "draw", "-d", "bare", "--judge", "ollama", "--json", code=1)
+    assert "ollama has judged no pair of 'bare' in both views." in told

@@ -195,3 +195,19 @@ def test_what_cannot_be_asked_again(judged: tuple[Home, tuple[str, str]], call: 
 def test_the_record_of_nothing(ready: Home, call: Call, tmp_path: Path) -> None:
     assert call("judge", "record", "--out", tmp_path / "record.parquet")["judgments"] == 0
     assert list(pd.read_parquet(tmp_path / "record.parquet").columns) == list(trail.COLUMNS)
+
+
+def test_a_pair_that_no_judge_is_asked_about_is_refused(ready: Home, call: Call) -> None:
+    data = datasets.load(ready, "demo")
+    asked, other = [(data.user_ids[0], data.item_ids[item]) for item in (ITEMS[0], 2)]
+    one = ("judge", "--encoder", "tfidf", "--user")
+    assert "has no user 'nobody'" in call(*one, "nobody", "--item", asked[1], code=1)["error"]
+    assert f"{other[0]} and {other[1]} are no candidate of" in call(*one, other[0], "--item", other[1], code=1)["error"]
+    assert call("judge", "again", *asked, code=1)["error"].startswith(f"Nobody has judged {asked[0]} and {asked[1]}, so")
+    assert call("runs") == []
+    assert call(*one, asked[0], "--item", asked[1])["asked"] == 2
+
+
+def test_runs_of_a_dataset_that_is_not_there_are_not_none(ready: Home, call: Call) -> None:
+    assert call("runs", "-d", "demo") == []
+    assert "no dataset named 'nope'" in call("runs", "-d", "nope", code=1)["error"]

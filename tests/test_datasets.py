@@ -201,14 +201,41 @@ def test_ids_stay_text_and_whole_numbers_saved_as_decimals_are_the_same(tmp_path
         (["1600000000123456"] * 2, [1_600_000_000] * 2),
         (["2024-01-31", "2024-02-01T10:00:00+02:00"], [1_706_659_200, 1_706_774_400]),
         (["01/31/2024", "02/01/2024"], [1_706_659_200, 1_706_745_600]),
+        (["02/01/2024", "31/01/2024"], [1_704_153_600, 1_706_659_200]),
+        (["02.01.2024 10:00", "31.01.2024 00:00"], [1_704_189_600, 1_706_659_200]),
+        (["02/01/2024", "03/01/2024"], [1_706_745_600, 1_709_251_200]),
         (["20240131", "20240201"], [1_706_659_200, 1_706_745_600]),
         (["-5", "1.9"], [-5, 1]),
     ],
-    ids=["seconds", "milliseconds", "microseconds", "iso", "american", "digits", "old"],
+    ids=["seconds", "milliseconds", "microseconds", "iso", "american", "european", "points", "either", "digits", "old"],
 )
 def test_times(tmp_path: Path, cells: list[str], seconds: list[int]) -> None:
     draft = examined(tmp_path, "user,item,when\n" + "".join(f"u,i{n},{cell}\n" for n, cell in enumerate(cells)))
     assert draft.tables.interactions["time"].tolist() == seconds
+
+
+def test_dates_that_could_be_read_in_two_ways_are_said_to_be_so(tmp_path: Path) -> None:
+    header, severities = "user,item,date\n", []
+    for rows in ("a,x,02/01/2024\na,y,03/01/2024\n", "a,x,02/01/2024\na,y,31/01/2024\n", "a,x,02 Jan 2024\n"):
+        severities.append(problem(examined(tmp_path, header + rows), "time").severity)
+    assert severities == ["warning", "note", "note"]
+
+
+def test_weights_of_an_export_are_said_to_be_lost(tmp_path: Path) -> None:
+    lost = problem(examined(tmp_path, "user,item,weight\na,x,1.0\na,y,0.3\nb,x,0.3\n"), "weight")
+    assert (lost.severity, lost.count) == ("warning", 2)
+    assert lost.message == "Took 2 rows with a weight below 1 as whole clicks: weights are not imported."
+    assert not [one for one in examined(tmp_path, "user,item,weight\na,x,1.0\n").report.problems if one.kind == "weight"]
+
+
+def test_a_split_column_that_beats_the_asked_split_is_named(tmp_path: Path) -> None:
+    rows = "user,item,split,date\na,x,train,2024-01-01\na,y,test,2024-01-02\n"
+    assert not [one for one in examined(tmp_path, rows).report.problems if one.kind == "split-by"]
+    asked = problem(examined(tmp_path, rows, split_by="time", test_share=0.4), "split-by")
+    assert asked.severity == "warning"
+    assert asked.message.startswith("Column 'split' says how to split, so split_by and test_share had no effect.")
+    anew = examined(tmp_path, rows, split_by="time", split="")
+    assert not [one for one in anew.report.problems if one.kind == "split-by"]
 
 
 def test_a_threshold_makes_positives_and_dislikes(tmp_path: Path) -> None:

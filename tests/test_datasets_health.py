@@ -92,6 +92,8 @@ def test_users_with_little_or_nothing_to_learn_from(sound: Dataset) -> None:
     few = check(data, "users with few positives")
     assert (few.severity, few.count) == ("note", 9)
     assert "3 of them with a single one" in few.message
+    # 901 of 1,381 positives are in train: of eight in all a user has about five there
+    assert "core 8," in few.fix
     assert (check(data, "users without training").severity, check(data, "users without training").count) == ("warning", 1)
 
 

@@ -14,7 +14,7 @@ import pytest
 from core import runs
 from core.artifacts import Home, atomic
 from core.errors import NotFoundError, RunError, WinnowError
-from core.records import Embeddings, Report
+from core.records import Embeddings, Learned, Report
 from core.runs import Progress, State
 from core.store import Store
 
@@ -152,3 +152,26 @@ def test_a_home_with_odd_characters_keeps_its_database(tmp_path: Path, name: str
     Store.open(place).close()
     assert (place.path / "winnow.db").exists()
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_damaged_file_of_a_run_is_named(home: Home) -> None:
+    folder = made(home)
+    rows = np.ones((3, 2), np.float32)
+    folder.save_embeddings(Embeddings(rows, rows))
+    folder.save_learned(Learned({"user": rows}, 0, np.zeros(0, np.int64)))
+    folder.save_losses({"mean": np.ones(5, np.float32)})
+    folder.save_report("test", Report(np.arange(3), {"recall@20": np.ones(3)}))
+    reads = {
+        "embeddings.safetensors": folder.embeddings,
+        "learned.safetensors": folder.learned,
+        "losses.npz": folder.losses,
+        "report_test.npz": lambda: folder.report("test"),
+    }
+    for name, read in reads.items():
+        read()
+        whole = (folder.path / name).read_bytes()
+        for kept in (0, 9, len(whole) // 2):
+            (folder.path / name).write_bytes(whole[:kept])
+            with pytest.raises(NotFoundError, match=rf"{name} is damaged") as caught:
+                read()
+            assert "Delete the file" in caught.value.hint

@@ -140,7 +140,9 @@ def command(
                 return
             output = Output(Home.at(home or context.find_root().obj), json)
             chosen = {name: value for name, value in given.items() if value is not None}
-            filled = [model.checked(**{f: chosen[f] for f in model.model_fields if f in chosen}) for model in models]
+            # the command's own option may bear the name of a field that has none, such as `import --truth FILE`
+            fields = [chosen.keys() & model.model_fields.keys() - set(skip) for model in models]
+            filled = [model.checked(**{f: chosen[f] for f in named}) for model, named in zip(models, fields, strict=True)]
             function(output, *filled, **{p.name: given[p.name] for p in own})
 
         parameters = [

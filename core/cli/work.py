@@ -121,6 +121,8 @@ def runs_(
         output.answer(summary(one) | {"settings": one.settings}, text=_told(one))
         return
     found = runs.listing(output.home, dataset)
+    if dataset and not found:
+        dataset_name(output.home, dataset)  # no run of it, or a name that is wrong
     rows = [[r.id, r.kind, r.state, f"{r.seconds:.1f}", r.metrics.get("test", {}).get("recall@20")] for r in found]
     text = table("Runs", ["run", "kind", "state", "seconds", "test recall@20"], rows) if found else "No run yet."
     output.answer([summary(r) for r in found], text=text)

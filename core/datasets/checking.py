@@ -15,6 +15,8 @@ from core.records import Label
 from core.settings import ImportSettings
 
 SPLIT_HINT = "A split is train, valid or test."
+SPLITTING = ("split_by", "valid_share", "test_share", "seed")
+WEIGHT = "weight"  # of an exported dataset
 ROLES = ("user", "item", "rating", "time", "split", "truth")
 
 
@@ -44,6 +46,7 @@ def check(raw: RawTables, settings: ImportSettings) -> tuple[Tables, ImportSetti
         )
     sieve = Sieve(table)
     _read_cells(sieve, table.frame, mapping)
+    _weights(sieve, table.frame)
     _one_row_a_pair(sieve)
     _mark_positives(sieve, settings)
     _cut_to_core(sieve, settings.core)
@@ -78,7 +81,8 @@ def _read_cells(sieve: Sieve, frame: pd.DataFrame, mapping: dict[str, str]) -> N
         _keep_readable(sieve, "time", seconds, mapping["time"], cells["time"], hint)
         sieve.rows["time"] = sieve.rows["time"].astype(np.int64)
         if unit != "seconds":
-            sieve.say("time", "note", f"The times in column {mapping['time']!r} were read as {unit}.", len(sieve.rows))
+            severity = "warning" if unit == columns.EITHER_FIRST else "note"
+            sieve.say("time", severity, f"The times in column {mapping['time']!r} were read as {unit}.", len(sieve.rows))
     if "split" in mapping:
         codes = columns.coded(cells["split"], columns.SPLIT_WORDS).astype(np.float64)
         _keep_readable(sieve, "split", np.where(codes < 0, np.nan, codes), mapping["split"], cells["split"], SPLIT_HINT)
@@ -97,6 +101,13 @@ def _keep_readable(sieve: Sieve, role: str, values: np.ndarray, column: str, cel
         hint += f" To do without, map {role} to nothing ({role}=)."
         raise DatasetError(f"No {role} in column {column!r} of {sieve.file} can be read, such as {cells.iloc[0]!r}.", hint)
     sieve.drop(bad, role, f"Left out {{n}} with a {role} that cannot be read.", cells)
+
+
+def _weights(sieve: Sieve, frame: pd.DataFrame) -> None:
+    """Weights are of a training, not of the data: what an export weighed down comes in as a whole click again."""
+    if WEIGHT in frame and (n := int((columns.numbers(frame[WEIGHT]) < 1).sum())):
+        message = f"Took {counted(n, 'row')} with a weight below 1 as whole clicks: weights are not imported."
+        sieve.say("weight", "warning", message, n)
 
 
 def _known_or_clean(sieve: Sieve, codes: np.ndarray, cells: pd.Series) -> None:
@@ -171,6 +182,11 @@ def _split(sieve: Sieve, settings: ImportSettings) -> None:
     """Codes for every row. By time and leave-one-out place the positives only, so that dislikes do not fill anyone's test."""
     rows = sieve.rows
     if "split" in rows:
+        unused = [name for name in SPLITTING if getattr(settings, name) != ImportSettings.model_fields[name].default]
+        if unused:
+            message = f"Column {settings.split!r} says how to split, so {' and '.join(unused)} had no effect. "
+            message += "Choose no split column (split=) to split anew."
+            sieve.say("split-by", "warning", message, len(rows))
         return
     shares = (settings.valid_share, settings.test_share)
     codes = np.zeros(len(rows), np.int8)

@@ -48,6 +48,7 @@ SPLIT_WORDS = {
     **{word: code for code, word in enumerate(SPLITS)},
     **{"training": 0, "validation": 1, "val": 1, "dev": 1, "testing": 2},
 }
+EITHER_FIRST = "dates with the month first, though the day could be first as well; write them as 2024-01-31 to be sure"
 YEAR_FIRST_DATES = (19_000_101, 21_001_231)  # 20240131 is a day, not the 23rd of August 1970
 
 
@@ -115,10 +116,10 @@ def times(cells: pd.Series) -> tuple[np.ndarray, str]:
     values = numbers(cells)
     known = values[~np.isnan(values)]
     if len(known) < len(values) / 2:
-        return _dates(cells.str.strip()), "dates"
+        return _dates(cells.str.strip())
     low, high = YEAR_FIRST_DATES
     if ((known >= low) & (known <= high)).all():
-        days = _dates(cells.str.strip(), "%Y%m%d")
+        days = _seconds(cells.str.strip(), format="%Y%m%d")
         if not np.isnan(days).all():
             return days, "dates"
     size = np.median(np.abs(known)) if len(known) else 0
@@ -135,14 +136,25 @@ def times(cells: pd.Series) -> tuple[np.ndarray, str]:
     return np.floor(values / per_second), unit
 
 
-def _dates(cells: pd.Series, form: str = "ISO8601") -> np.ndarray:
-    when = pd.to_datetime(cells, format=form, errors="coerce", utc=True)
-    if when.isna().all():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # "could not infer format": the caller reports what is unreadable
-            when = pd.to_datetime(cells, errors="coerce", utc=True)
-    seconds = (when - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(seconds=1)
-    return seconds.to_numpy(np.float64, na_value=np.nan)
+def _dates(cells: pd.Series) -> tuple[np.ndarray, str]:
+    """Like times. Of 05/06/2024 the whole column tells what comes first: the reading that leaves fewer cells unread."""
+    seconds = _seconds(cells, format="ISO8601")
+    if not np.isnan(seconds).all():
+        return seconds, "dates"
+    month, day = (_seconds(cells, dayfirst=first) for first in (False, True))
+    if np.array_equal(month, day, equal_nan=True):
+        return month, "dates"
+    unread = [int(np.isnan(reading).sum()) for reading in (month, day)]
+    if unread[0] == unread[1]:
+        return month, EITHER_FIRST
+    return (day, "dates with the day first") if unread[1] < unread[0] else (month, "dates with the month first")
+
+
+def _seconds(cells: pd.Series, **how: Any) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "could not infer format": the caller reports what is unreadable
+        when = pd.to_datetime(cells, errors="coerce", utc=True, **how)
+    return ((when - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(seconds=1)).to_numpy(np.float64, na_value=np.nan)
 
 
 def coded(cells: pd.Series, words: dict[str, int]) -> np.ndarray:

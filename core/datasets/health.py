@@ -1,5 +1,6 @@
 """What is good and what is doubtful about a dataset, before anybody trains on it."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -71,7 +72,8 @@ def _count(part: Interactions, side: str, n: int) -> np.ndarray:
     return np.bincount(getattr(part, side), minlength=n)
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """ "0.52%", "10.0%"."""
     return f"{share:.2%}" if share < 0.01 else f"{share:.1%}"
 
 
@@ -104,7 +106,9 @@ def _few_positives(dataset: Dataset) -> Check:
         return Check(name, "ok", 0, f"Every user of train has at least {FEW_POSITIVES} positives there.")
     message = f"Fewer than {FEW_POSITIVES} positives in train: {counted(n, 'user')}, {single:,} of them with a single one."
     severity = "warning" if n > 0.2 * (count > 0).sum() else "note"
-    fix = f"Import with core {FEW_POSITIVES}, or read their metrics with care."
+    # a core counts the positives of every part, and train has only its share of them
+    core = math.ceil(FEW_POSITIVES * sum(map(len, (dataset.train, dataset.valid, dataset.test))) / len(dataset.train))
+    fix = f"Import with core {core}, which leaves a user about {FEW_POSITIVES} in train, or read their metrics with care."
     return Check(name, severity, n, message, fix, "user", np.flatnonzero(few))
 
 
@@ -116,7 +120,7 @@ def _cold_users(dataset: Dataset) -> Check:
         return Check("users without training", "ok", 0, "Every user of valid and test has positives in train.")
     told = counted(len(cold), "user")
     message = f"Positives in valid or test only: {told}, whose recommendations are chance and pull the metrics down."
-    fix = "Split each user's rows by time, or import with a core."
+    fix = "Split each user's rows by time or leave-one-out, or import with a core."
     return Check("users without training", "warning", len(cold), message, fix, "user", cold)
 
 
@@ -141,7 +145,7 @@ def _only_in_test(dataset: Dataset) -> Check:
         return Check("items only in test", "ok", 0, "Every item of the test has positives in train.")
     share = rows[unseen].sum() / len(dataset.test)
     message = (
-        f"In the test and never in train: {counted(len(unseen), 'item')} with {_percent(share)} of the test's positives, "
+        f"In the test and never in train: {counted(len(unseen), 'item')} with {percent(share)} of the test's positives, "
         "which no model that learns from clicks can find."
     )
     severity = "warning" if share > 0.05 else "note"
@@ -155,7 +159,7 @@ def _texts(dataset: Dataset) -> Check:
     if not n:
         return Check("items without text", "ok", 0, "Every item has a title, a category or a description.")
     clicks = float((~told)[dataset.train.item].mean()) if len(dataset.train) else 0.0
-    message = f"Without any text to judge by: {n:,} of {dataset.n_items:,} items, {_percent(clicks)} of the training clicks."
+    message = f"Without any text to judge by: {n:,} of {dataset.n_items:,} items, {percent(clicks)} of the training clicks."
     severity = "error" if n == dataset.n_items else "warning"
     fix = "Import again with an item table that has titles or descriptions."
     return Check("items without text", severity, n, message, fix, "item", np.flatnonzero(~told))
@@ -182,11 +186,15 @@ def _density(dataset: Dataset, parts: tuple[Interactions, ...]) -> Check:
     return Check("density", "note", n, message, "Import with a core, or expect weak collaborative signals.")
 
 
+def most_popular(count: np.ndarray) -> tuple[np.ndarray, float]:
+    """Positions of the 1 % of the items with the most clicks (at least one item), and their share of all the clicks."""
+    top = np.argsort(-count, kind="stable")[: max(1, round(len(count) / 100))]
+    return top, float(count[top].sum() / max(count.sum(), 1))
+
+
 def _concentration(dataset: Dataset) -> Check:
-    count = _count(dataset.train, "item", dataset.n_items)
-    top = np.argsort(-count, kind="stable")[: max(1, round(dataset.n_items / 100))]
-    share = float(count[top].sum() / max(count.sum(), 1))
-    message = f"The most popular 1 % of the items ({len(top):,}) take {_percent(share)} of the training clicks."
+    top, share = most_popular(_count(dataset.train, "item", dataset.n_items))
+    message = f"The most popular 1 % of the items ({len(top):,}) take {percent(share)} of the training clicks."
     if share <= CONCENTRATED:
         return Check("popularity", "ok", len(top), message)
     fix = "Compare with a ranking by popularity, and look at rare items separately."
@@ -202,9 +210,7 @@ def _share(dataset: Dataset, side: Literal["user", "item"]) -> Check:
     most, usual = int(count.argmax()), max(float(np.median(count[count > 0])), 1.0)
     share = count[most] / count.sum()
     who = clipped(str(ids[most] if side == "user" else dataset.item_title[most]))
-    message = (
-        f"The most {'active' if side == 'user' else 'popular'} {side}, '{who}', has {_percent(share)} of the training clicks"
-    )
+    message = f"The most {'active' if side == 'user' else 'popular'} {side}, '{who}', has {percent(share)} of the training clicks"
     if share <= SHARE or count[most] <= TIMES_MEDIAN * usual:
         return Check(name, "ok", 1, f"{message}.")
     fix = {
@@ -248,7 +254,7 @@ def _times(dataset: Dataset, parts: tuple[Interactions, ...]) -> Iterator[Check]
     np.maximum.at(newest, dataset.train.user, dataset.train.time)
     early = np.flatnonzero(dataset.test.time < newest[dataset.test.user])
     if len(early):
-        share = _percent(len(early) / len(dataset.test))
+        share = percent(len(early) / len(dataset.test))
         told = counted(len(early), "test positive")
         message = f"Older than their user's newest in train: {told} ({share}), predicted from the future."
         fix = "Split by time if the figures should hold for what comes next."
@@ -271,5 +277,5 @@ def _times(dataset: Dataset, parts: tuple[Interactions, ...]) -> Iterator[Check]
 
 def _truth(truth: np.ndarray) -> Check:
     noisy, hard = (int((truth == label).sum()) for label in (Label.NOISY_POSITIVE, Label.HARD_POSITIVE))
-    message = f"Known truth in train: {noisy:,} noisy positives ({_percent(noisy / max(len(truth), 1))}) and {hard:,} hard ones."
+    message = f"Known truth in train: {noisy:,} noisy positives ({percent(noisy / max(len(truth), 1))}) and {hard:,} hard ones."
     return Check("known truth", "ok", noisy, message, "It serves evaluation only; no training or judge sees it.")

@@ -44,9 +44,9 @@ def first(
     for name, wanted in (("judge", judge), ("model", model)):
         rows = rows[rows[name] == wanted] if wanted else rows
     if not len(rows):
-        who = model or judge or "Nobody"
+        who = f"{model or judge} has not" if model or judge else "Nobody has"
         hint = f"Ask first: python -m core judge -d {dataset} --user {user_id} --item {item_id}."
-        raise NotFoundError(f"{who} has not judged {user_id} and {item_id}, so there is nothing to compare with.", hint)
+        raise NotFoundError(f"{who} judged {user_id} and {item_id}, so there is nothing to compare with.", hint)
     counts = browse.ratings(rows).iloc[0]["rater"]
     return rows[np.where(rows["is_llm"], rows["model"], rows["judge"]) == counts]
 

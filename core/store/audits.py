@@ -58,8 +58,9 @@ class AuditLog(DecisionLog, JudgmentLog):
         for name, wanted in (("judge", judge), ("model", model)):
             found = found[found[name] == wanted] if wanted is not None else found
         if not len(found):
-            who = " ".join(filter(None, (judge, model))) or "Nobody"
-            raise NotFoundError(f"{who} has judged no pair of {dataset.name!r} in both views.", "Judge some candidates first.")
+            named = " ".join(filter(None, (judge, model)))
+            who = f"{named} has judged no" if named else "Nobody has judged a"
+            raise NotFoundError(f"{who} pair of {dataset.name!r} in both views.", "Judge some candidates first.")
         rater = found.iloc[0]
         rows = known[(known[RATER] == rater[RATER]).all(axis=1)].sort_values(PAIR, ignore_index=True)
         decided = self.standing(dataset.name)[PAIR].drop_duplicates().assign(decided=True)
