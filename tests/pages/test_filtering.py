@@ -178,7 +178,7 @@ class TestBlind:
     def test_what_is_hidden_stays_for_other_pages(self, page: AppTest) -> None:
         fill_in(page, clicked=[])
         assert ":gray[All 60 pairs of this order]" in said(page)
-        assert sorted(page.query_params) == ["f_annotator", "f_doubt", "f_label", "f_status"]
+        assert sorted(filter(state.of_filter, page.query_params)) == ["f_annotator", "f_doubt", "f_label", "f_status"]
         page.toggle(key="blind").set_value(False).run()
         assert "noisy positive, flagged, decided by bob" in said(sound(page))
 
