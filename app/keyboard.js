@@ -298,7 +298,7 @@ class Review {
   address(user, item) {
     const url = new URL("pair", document.baseURI);
     const here = new URLSearchParams(location.search);
-    for (const name of ["dataset", "run"]) if (here.get(name)) url.searchParams.set(name, here.get(name));
+    for (const name of ["dataset", "run", "sent"]) if (here.get(name)) url.searchParams.set(name, here.get(name));
     const more = { list: `review-${this.data.order}`, ...(this.data.blind ? { blind: true } : {}), user, item };
     for (const [name, value] of Object.entries(more)) url.searchParams.set(name, value);
     return url.href;

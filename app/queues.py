@@ -1,7 +1,9 @@
 """The review queue of the one who sits here: which pairs are left, in which order, and how far the session is."""
 
+import re
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,12 +12,16 @@ import streamlit as st
 from app import caching, deciding, filtered, lookup, pairlist, results, state, words
 from core import agreement, browse, candidates, labels, queue
 from core.agreement import Estimate
+from core.artifacts import read_arrays, write_arrays
 from core.labels import PAIR
 from core.queue import ORDERS, Learned, Reviewable
-from core.records import VIEWS, Dataset, Interactions
+from core.records import VIEWS, Dataset, Interactions, fingerprint
 
 ORDER, SIZE, MODE = "review_order", "review_size", "review_mode"
 """Session keys of the page's widgets."""
+SENT = "sent"
+"""Name in the address: the key of the pairs that were sent here."""
+_KEY = re.compile("[0-9a-f]{16}")  # a fingerprint, and no path
 _STARTED = "review_started"  # {dataset: when the session began}
 _SKIPPED = "review_skipped"  # {fingerprint of the dataset: pair codes in the order in which they were skipped}
 
@@ -107,10 +113,26 @@ def _codes(data: Dataset, order: str, learned: Learned | None, blind: bool) -> n
 
 
 def send(data: Dataset, pairs: Interactions) -> None:
-    """Make these pairs the queue of a new session, in their order; those that I have decided about stay out."""
-    st.session_state[state.SENT] = (data.fingerprint, pairs)
+    """Make these pairs the queue of a new session, in their order; those that I have decided about stay out.
+
+    They are kept in a file that the address names: a reload, a link and another tab find them again.
+    """
+    codes = pairs.codes(data.n_items)
+    key = fingerprint(codes)
+    if not (path := _file(data, key)).exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_arrays(path, codes=codes)
+    st.session_state[state.SENT] = (data.fingerprint, key)
     st.session_state[ORDER] = "sent"
     restart(data)
+
+
+def show_sent(data: Dataset) -> None:
+    """Write into the address which pairs were sent here, while they are the queue."""
+    if st.session_state[ORDER] == "sent":
+        st.query_params[SENT] = st.session_state[state.SENT][1]
+    else:
+        st.query_params.pop(SENT, None)
 
 
 def follow(data: Dataset) -> None:
@@ -129,9 +151,18 @@ def follow(data: Dataset) -> None:
 
 def _sent(data: Dataset) -> np.ndarray:
     """Codes of the pairs that were sent here, without those that are held out."""
-    fingerprint, pairs = st.session_state.get(state.SENT, ("", None))
-    codes = pairs.codes(data.n_items) if pairs is not None and fingerprint == data.fingerprint else np.zeros(0, np.int64)
+    asked = st.query_params.get(SENT, "")
+    if _KEY.fullmatch(asked) and _file(data, asked).exists():
+        st.session_state[state.SENT] = (data.fingerprint, asked)
+    of, key = st.session_state.get(state.SENT, ("", ""))
+    if of != data.fingerprint:
+        return np.zeros(0, np.int64)
+    codes = read_arrays(_file(data, key))["codes"]
     return codes[~labels.held_out(data, codes)]
+
+
+def _file(data: Dataset, key: str) -> Path:
+    return state.home().cache / "sent" / data.fingerprint / f"{key}.npz"
 
 
 def codes_of(data: Dataset, pairs: pd.DataFrame) -> np.ndarray:

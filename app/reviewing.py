@@ -21,6 +21,8 @@ def choose(data: Dataset) -> None:
     names = queues.orders(data, blind)
     if ORDER in st.session_state:  # else the address may name one
         state.keep_valid(ORDER, names)
+    elif "sent" in names and queues.SENT in st.query_params:
+        st.session_state[ORDER] = "sent"
     again = {"on_change": queues.restart, "args": (data,)}
     with st.container(horizontal=True, vertical_alignment="bottom", key="review_choice"):
         st.selectbox(
@@ -39,6 +41,7 @@ def choose(data: Dataset) -> None:
         )
         deciding.blind_toggle()
         _guidelines(data)
+    queues.show_sent(data)
 
 
 def narrow(data: Dataset) -> bool:

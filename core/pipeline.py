@@ -12,6 +12,9 @@ from functools import wraps
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
+
 from core import datasets, encoders, labels, runs
 from core.artifacts import Home
 from core.errors import Fatal, NotFoundError, RunError
@@ -72,13 +75,15 @@ def manifest(home: Home, dataset_name: str, settings: Settings) -> dict[str, Any
 
 
 def _among_candidates(dataset: Dataset, picked: Candidates, pairs: tuple[tuple[str, str], ...]) -> None:
-    for user_id, item_id in pairs:
-        user, item = labels.known_pair(dataset, user_id, item_id)
-        if not ((picked.user == user) & (picked.item == item)).any():
-            raise NotFoundError(
-                f"{user_id} and {item_id} are no candidate of {dataset.name!r}, so no judge is asked about it.",
-                f"Find more of them with a larger budget: python -m core candidates --dataset {dataset.name} --budget N.",
-            )
+    user, item = labels.positions(dataset, pd.DataFrame(pairs, columns=labels.PAIR))
+    codes = np.where((user >= 0) & (item >= 0), user * dataset.n_items + item, -1)
+    for at in np.flatnonzero(~np.isin(codes, picked.codes(dataset.n_items))):
+        user_id, item_id = pairs[at]
+        labels.known_pair(dataset, user_id, item_id)
+        raise NotFoundError(
+            f"{user_id} and {item_id} are no candidate of {dataset.name!r}, so no judge is asked about it.",
+            f"Find more of them with a larger budget: python -m core candidates --dataset {dataset.name} --budget N.",
+        )
 
 
 def current_labels(home: Home, dataset: Dataset) -> LabelSet:

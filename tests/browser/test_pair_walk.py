@@ -66,3 +66,19 @@ def test_an_audit_stays_blind_through_next_and_a_reload(filled: Home, page: Page
     settled(page)
     assert place(page) == here
     expect(page.get_by_role("heading", name="The judge's two views")).to_have_count(0)
+
+
+def test_what_was_sent_to_review_is_there_after_a_reload_and_behind_its_links(filled: Home, page: Page, address: str) -> None:
+    at = page.locator(".review .place")
+    page.goto(f"{address}/losses")
+    settled(page)
+    press(page, "above_send")
+    expect(at).to_contain_text("1 of")
+    of = at.inner_text().split()[-1]
+    settled(page)
+    page.reload()
+    expect(page.get_by_role("combobox", name="Order")).to_have_value(re.compile("Sent here"))
+    expect(at).to_have_text(f"1 of {of}")
+    with page.context.expect_page() as other:
+        page.locator(".review a.open").click()
+    expect(other.value.locator(".st-key-pair_header")).to_contain_text("Sent here")

@@ -139,10 +139,26 @@ class TestNearest:
         assert list(kept.itertuples(index=False, name=None)) == pairs
         sound(page.button(key="nearest_send").click().run())
         assert page.selectbox(key="review_order").value == "sent"
-        assert "**10 left** of this session" in "\n".join(str(one.proto.text) for one in page.get("progress"))
-        assert (
-            "Sent here" not in open_page("review").selectbox(key="review_order").options
-        )  # in a session that nothing was sent in
+        assert left(page) == "**10 left** of this session"
+
+        # a reload, or the link in another session, finds them; elsewhere, nothing was sent
+        address = dict(page.query_params)
+        again = open_page("review", **address)
+        assert again.selectbox(key="review_order").value == "sent"
+        assert left(again) == "**10 left** of this session"
+        user, item = pairs[3]
+        walked = open_page("pair", user=user, item=item, list="review-sent", sent=address["sent"])
+        assert "4 of 10 · Review\\: Sent here" in said(walked)
+        for nothing in ({}, {"sent": "../../x"}, {"sent": "0" * 16}):
+            assert "Sent here" not in open_page("review", **nothing).selectbox(key="review_order").options
+        sound(again.selectbox(key="review_order").set_value("doubtful").run())
+        assert "sent" not in again.query_params
+
+
+def left(page: AppTest) -> str:
+    """What the bar of progress begins with."""
+    [bar] = page.get("progress")
+    return str(bar.proto.text).split(" · ")[0]
 
 
 class TestWithoutTheClick:

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.deciding import REASONS
 from core import datasets, dynamics, mixture, pipeline, projection, runs
-from core.artifacts import Home, write_arrays
+from core.artifacts import Home, read_arrays, write_arrays
 from core.queue import SECOND_LOOK, SETTLED
 from core.records import Interactions
 from core.store import Store
@@ -153,9 +153,10 @@ class TestLosses:
         page.button(key="near_send").click().run()
         at = np.argsort(np.abs(loss - np.quantile(loss, 0.85)), kind="stable")[:50]
         codes = losses["user"][at].astype(int) * data.n_items + losses["item"][at]
-        assert page.session_state[state.SENT][1].codes(data.n_items).tolist() == codes.tolist()
         sound(page.switch_page("../pages/review.py").run())
         assert page.selectbox(key="review_order").value == "sent"
+        [kept] = (ready.cache / "sent" / data.fingerprint).iterdir()
+        assert read_arrays(kept)["codes"].tolist() == codes.tolist()
         assert "50 left" in page.get("progress")[0].proto.text
 
     def test_a_name_that_is_taken_is_refused(self, ready: Home, open_page: Open) -> None:
