@@ -25,22 +25,23 @@ WIDTH, HEIGHT = 1280, 960
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Home.at(Path(folder) / "home")
-        pair = fill(home)
+        more = fill(home)
         with sync_playwright() as playwright, served(home, Path(folder) / "server.log") as url:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
             for scheme in ("light", "dark"):
                 view = {"width": WIDTH, "height": HEIGHT}
                 page = browser.new_context(viewport=view, color_scheme=scheme).new_page()
                 for name in PAGES:
-                    shoot(page, f"{url}/{'' if name == 'home' else name}?dataset={DEMO}{pair if name == 'pair' else ''}")
+                    shoot(page, f"{url}/{'' if name == 'home' else name}?dataset={DEMO}{more.get(name, '')}")
                     keep(page.screenshot(), ROOT / "docs" / f"{name}-{scheme}.png")
             browser.close()
 
 
-def fill(home: Home) -> str:
-    """One turn of the loop, with some answers of people; the address of a pair that both views disagree about."""
+def fill(home: Home) -> dict[str, str]:
+    """One turn of the loop, with some answers of people; what the addresses of some pages name: a pair that both views disagree
+    about, and the training that has not seen the labels, on which Preview has something to move."""
     datasets.import_demo(home, DemoSettings(), DEMO)
-    carry_out(home, "train")
+    plain = carry_out(home, "train")
     carry_out(home, "candidates", budget=1500)
     carry_out(home, "judge")
     store = Store.open(home)
@@ -54,11 +55,12 @@ def fill(home: Home) -> str:
     carry_out(home, "train", labels="v1")
     carry_out(home, "project", of="items")
     user_id, item_id = views[(views["user"] == "High") & (views["item"] == "Low")].index[0]
-    return f"&user={user_id}&item={item_id}"
+    return {"pair": f"&user={user_id}&item={item_id}", "preview": f"&run={plain}"}
 
 
-def carry_out(home: Home, kind: str, **settings: object) -> None:
-    jobs.work(home, jobs.create(home, kind, DEMO, settings).id)
+def carry_out(home: Home, kind: str, **settings: object) -> str:
+    """A job, done in this process; its run id."""
+    return jobs.work(home, jobs.create(home, kind, DEMO, settings).id).id
 
 
 def shoot(page: Page, address: str) -> None:
