@@ -4,6 +4,7 @@ control tokens, and is cut to a length. For a spreadsheet: no cell runs as a for
 
 import re
 import unicodedata
+from functools import lru_cache
 
 import pandas as pd
 
@@ -40,8 +41,12 @@ def tame(text: str, limit: int) -> tuple[str, bool]:
     return clean, cut
 
 
+@lru_cache(maxsize=2**15)
 def sanitise(text: str, limit: int) -> tuple[str, bool]:
-    """`text` as harmless data of at most `limit` characters (before `& < >` are escaped), and whether it was cut."""
+    """`text` as harmless data of at most `limit` characters (before `& < >` are escaped), and whether it was cut.
+
+    Remembered: each item of a history comes again in every question about its readers.
+    """
     clean, cut = tame(text, limit)
     return clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), cut
 
