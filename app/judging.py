@@ -13,6 +13,7 @@ from core.filters import Filter
 from core.records import Dataset, Interactions, Label, Rating, Source
 from core.runs import Run, State
 from core.settings import CandidateSettings
+from core.wording import counted
 
 CELLS, ITEM_VIEW = "agreement_cells", "item view "
 EAGER = 2000
@@ -36,7 +37,8 @@ def find(data: Dataset) -> Run | None:
             st.rerun()
     if done:
         result = done[0].result
-        st.caption(f"Last: {result['n']:,} pairs ({result['observed']:,} clicks, {result['unobserved']:,} unobserved).")
+        parts = f"{counted(result['observed'], 'click')}, {result['unobserved']:,} unobserved"
+        st.caption(f"Last: {counted(result['n'], 'pair')} ({parts}).")
         st.caption(f"Text by {widgets.plain(result['encoder'])}: {widgets.plain(result['why'])}")
     return done[0] if done else None
 
@@ -116,7 +118,7 @@ def doubt(data: Dataset) -> None:
     if made.auc is None:
         st.markdown(f":gray[How well the doubt agrees with people: {made.reason}.]")
         return
-    text = f"Doubt and people: AUC {made.auc:.2f} by {answered.answers:,} answers"
+    text = f"Doubt and people: AUC {made.auc:.2f} by {counted(answered.answers, 'answer')}"
     about = "How often, of a noisy and a relevant click, the noisy one gets the higher chance; 0.5 is a coin"
     st.markdown(f"**{text}** (cross-validated)  \n:gray[{about}]")
     if answered.against:
