@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import filterbar, filtered, forms, judgecharts, lookup, pairlist, results, state, states, widgets, words, work
+from app import caching, filterbar, filtered, forms, judgecharts, lookup, pairlist, results, state, states, widgets, words, work
 from app.palette import LABELS, SOURCES
 from core import browse, pipeline
 from core.filters import Filter
@@ -103,10 +103,21 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
         judged,
         asked,
         "of what judges were asked is answered in both views",
-        f"The rest stay as they are ({failed:,} failed); judge again to fill the gaps. What is answered is not asked for twice.",
+        f"The rest stay as they are ({failed:,} failed{', see Coverage by judge for why' if failed else ''}); judge again to "
+        "fill the gaps. What is answered is not asked for twice.",
     )
     with st.expander("Coverage by judge", icon=":material/table:"):
         st.dataframe(counts, hide_index=True, key="coverage")
+        if failed:
+            st.dataframe(_failures(data, lookup.asked(data)), hide_index=True, key="failures")
+
+
+@caching.per_dataset
+def _failures(data: Dataset, asked: tuple[int, int, int, float]) -> pd.DataFrame:
+    """Why questions have no answer: judge, model, what went wrong, of how many questions, and the newest of it in full."""
+    failed = state.store().unanswered(data.name).sort_values("failed_at", kind="stable")
+    kinds = failed.groupby(["judge", "model", "kind"])["detail"].agg(questions="size", newest="last").reset_index()
+    return kinds.rename(columns={"kind": "what went wrong", "newest": "the newest in full"})
 
 
 def doubt(data: Dataset) -> None:

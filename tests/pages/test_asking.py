@@ -143,3 +143,15 @@ def test_a_server_that_has_gone_away_is_not_said_to_be_there(ready: Home, open_p
     with pytest.raises(JudgeError):
         jobs.work(ready, run.id)
     assert not sound(page.run()).success
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_has_no_answer_is_told_why(ready: Home, open_page: Open, serve: Serve) -> None:
+    page = asking(open_page, serve("empty:1"))
+    assert not [frame for frame in page.dataframe if "what went wrong" in frame.value]
+    page.button(key="judge_one").click().run()
+    assert "1 failed, see Coverage by judge for why" in said(sound(page))
+    [told] = [frame.value for frame in page.dataframe if "what went wrong" in frame.value]
+    [row] = told.to_dict("records")
+    assert (row["judge"], row["model"], row["questions"]) == ("ollama", "llama3.1:8b", 2)
+    assert row["the newest in full"] in set(Store.open(ready).unanswered(NAME)["detail"])
