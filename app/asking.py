@@ -44,7 +44,7 @@ def show(data: Dataset, found: Run | None) -> JudgeSettings | None:
     with states.caught():
         settings = JudgeSettings.checked(**values)
         llm = JUDGES[settings.judge].is_llm
-        ready = _health(settings) if llm else True
+        ready = _health(data, settings) if llm else True
         if settings.judge in JUDGE_NOTES:
             st.caption(JUDGE_NOTES[settings.judge])
         kind = "primary" if not len(lookup.labels(data)) else "secondary"
@@ -62,9 +62,11 @@ def _judges(data: Dataset) -> dict[Any, str]:
     return {name: JUDGE_WORDS.get(name, name) for name in sorted(names, key=lambda name: name != BUILTIN)}
 
 
-def _health(settings: JudgeSettings) -> bool:
+def _health(data: Dataset, settings: JudgeSettings) -> bool:
     """Whether the judge can work now, what is known of it, and the way out when it cannot."""
-    health = results.judge_health(settings.model_dump_json())
+    runs = results.runs_of(data.name, "judge")
+    # a run that failed because the server has gone away does not stand beside "it is there"
+    health = results.judge_health(settings.model_dump_json(), f"{runs[0].id} {runs[0].state}" if runs else "")
     if health.ok:
         st.success(widgets.plain(health.message), icon=":material/check_circle:")
         facts = [f"{name}: {told}" for name, told in health.facts.items() if told]
@@ -121,10 +123,11 @@ def _try_out(data: Dataset, values: dict[str, Any], candidates: Candidates, read
         if _button("Estimate", "judge_estimate", ":material/timer:", ready):
             _start(data, values | {"estimate": True})
     done = [run for run in results.runs_of(data.name, "judge") if run.state is State.DONE]
-    tried = next((run for run in done if run.settings.get("pairs") and run.settings["judge"] == values["judge"]), None)
+    own = [run for run in done if all(run.settings.get(name) == values[name] for name in ("judge", "model"))]
+    tried = next((run for run in own if len(run.settings.get("pairs") or ()) == 1), None)
     if tried:
         st.caption(_tried(data, tried))
-    estimated = next((run for run in done if run.result.get("estimate") and run.settings["model"] == values["model"]), None)
+    estimated = next((run for run in own if run.result.get("estimate")), None)
     if estimated:
         st.caption(_estimated(estimated))
 
@@ -132,11 +135,13 @@ def _try_out(data: Dataset, values: dict[str, Any], candidates: Candidates, read
 def _tried(data: Dataset, run: Run) -> str:
     user_id, item_id = run.settings["pairs"][0]
     rows = state.store().judgments(data.name, user_id, item_id, texts=False)
-    rows = rows[rows["model"] == run.settings["model"]]
-    if not len(rows):
-        return "The pair that was tried got no valid answer; Log above says why."
+    rows = rows[(rows["judge"] == run.settings["judge"]) & (rows["model"] == run.settings["model"])]
+    told = f"Tried {words.when(run.created)}: user {user_id}, item {item_id}"
+    if run.result["unjudged"]:
+        why = state.store().unanswered(data.name, user_id, item_id)["detail"].dropna()
+        return widgets.plain(f"{told}: no valid answer in both views. " + (f"Last: {why.iloc[-1]}" if len(why) else ""))
     answers = ", ".join(f"{row.view} view {row.rating} in {row.seconds:.1f} s" for row in rows.itertuples())
-    return widgets.plain(f"Tried {words.when(run.created)}: user {user_id}, item {item_id}: {answers}.")
+    return widgets.plain(f"{told}: {answers}.")
 
 
 def _estimated(run: Run) -> str:
@@ -144,7 +149,7 @@ def _estimated(run: Run) -> str:
     made = run.result["estimate"]
     span = f"{words.duration(made['low_s'])} to {words.duration(made['high_s'])}"
     text = f"Estimate of {words.when(run.created)}: {made['questions']:,} open questions take {span} with one request at a time"
-    text += f", read {made['tokens_in'] / 1e6:.2f} and write {made['tokens_out'] / 1e6:.2f} million tokens"
+    text += f", read {made['tokens_in']:,.0f} and write {made['tokens_out']:,.0f} tokens"
     text += f", and cost {made['cost']:,.2f}" if made["cost"] is not None else ""
     return widgets.plain(f"{text}. A server that works on several at once is that much faster.")
 

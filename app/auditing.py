@@ -12,6 +12,7 @@ from core.assessment import AGREEMENT, MEANS, Assessment
 from core.records import Dataset, Interactions
 from core.store.audits import LEAST_SIZE
 from core.verdict import MEASURED, Verdict
+from core.wording import counted
 
 SIZE = 96
 
@@ -83,7 +84,8 @@ def _choose(samples: pd.DataFrame) -> int:
 def _queue(data: Dataset, found: Assessment, sample: int) -> None:
     """How far the audits are, and the way to the next pair."""
     size = int(found.sample["size"])
-    done = f"{found.audited:,} of {size:,} pairs audited ({found.blind:,} blind, {found.seen:,} after seeing the judge's answer)"
+    how = f"{found.blind:,} blind, {found.seen:,} after seeing the judge's answer"
+    done = f"{found.audited:,} of {counted(size, 'pair')} audited ({how})"
     st.progress(found.audited / size, text=done)
     rows = lookup.audit_pairs(data)
     left = rows[(rows["sample"] == sample) & rows["relevant"].isna()]
@@ -94,7 +96,7 @@ def _queue(data: Dataset, found: Assessment, sample: int) -> None:
     ):
         st.session_state[state.BLIND] = True
         pairlist.walk(data, pairs, f"audit sample {sample}")
-    of = f"{size:,} of {found.sample['population']:,} pairs, judged in both views by {found.sample['model']}"
+    of = f"{size:,} of {counted(found.sample['population'], 'pair')}, judged in both views by {found.sample['model']}"
     about = f"Sample {sample}: {of}, prompt version {found.sample['prompt_version']}."
     st.caption(widgets.plain(about))
     if found.disputed or found.unsure:
@@ -136,14 +138,14 @@ def _quality(found: Assessment) -> None:
             st.dataframe(added, hide_index=True)
             st.caption(f"Without adding: {MEASURED.base:.3f}. {MEASURED.least_precision:.0%} and more is what we ask for.")
     rows = [
-        {"by": one.by, "part": one.part, "audits": one.n}
+        {"by": one.by, "part": widgets.plain(one.part), "audits": one.n}
         | {word: words.share(getattr(one.quality, name)) for name, word in MEANS.items()}
         for one in found.segments
     ]
     st.markdown(
         "**Where it is better and where it is worse**  \n:gray[Share, its 95 % interval, and the audits that it rests on]"
     )
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="audit_segments", height="content")
+    st.table(pd.DataFrame(rows), hide_index=True)  # its cells break into lines, so that all fit; those of a dataframe are cut
 
 
 def _agreement(found: Assessment) -> None:

@@ -12,6 +12,7 @@ from app.palette import ANSWERS, LABELS
 from app.queues import Session
 from core.errors import WinnowError
 from core.records import Dataset, Interactions, Label, fingerprint
+from core.wording import counted
 
 SIZE = 50
 _REASON, _NOTE, _SCOPE = "bulk_reason", "bulk_note", "bulk_scope"
@@ -68,7 +69,7 @@ def _table(data: Dataset, now: Session, codes: np.ndarray) -> pd.DataFrame:
     known = queues.pile(data)
     user, item = codes // data.n_items, codes % data.n_items
     table = pd.DataFrame({"user": data.user_ids[user], "title": data.item_title[item]})
-    table["category"] = [str(text).replace("|", " · ") for text in data.item_category[item]]
+    table["category"] = [widgets.categories(text) for text in data.item_category[item]]
     at = queues.places(data, known, codes)
     table["clicked"] = snapshot.clicked(data, codes)
     if now.blind:
@@ -115,10 +116,8 @@ def _bar(data: Dataset, now: Session, chosen: np.ndarray, ticked: np.ndarray) ->
     users = len({user for user, _ in pairs})
     others = lookup.standing(data)
     known = len(set(pairs) & set(zip(others["user_id"], others["item_id"], strict=True)))
-    st.caption(
-        f"{len(pairs):,} pairs of {users:,} users; people have answered about {known:,} of them before. Undo takes the answer "
-        "for all of them back at once."
-    )
+    who = f"{counted(len(pairs), 'pair')} of {counted(users, 'user')}"
+    st.caption(f"{who}; people have answered about {known:,} of them before. Undo takes the answer for all of them back at once.")
     if more := len(ticked) - len(chosen):
         st.caption(f"{more:,} more are ticked and not in this list; they stay ticked and get no answer now.")
 
@@ -138,4 +137,4 @@ def _decide(dataset: str, codes: np.ndarray, pairs: list[tuple[str, str]], relev
         return
     st.session_state[_NOTE], st.session_state[_REASON], st.session_state[_SCOPE] = "", "", CHOSEN
     _untick(dataset, codes)
-    state.flash(f"Saved: {len(pairs):,} pairs {ANSWERS[relevant]}. Undo takes all of them back.")
+    state.flash(f"Saved: {counted(len(pairs), 'pair')} {ANSWERS[relevant]}. Undo takes all of them back.")

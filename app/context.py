@@ -7,6 +7,13 @@ import streamlit as st
 from app import lookup, results, state, widgets, words
 from core.artifacts import login_name
 
+_remember = st.components.v2.component(
+    "winnow_name",
+    js=f"""export default function ({{ data }}) {{
+      document.cookie = `{state.NAME_COOKIE}=${{encodeURIComponent(data)}}; path=/; max-age=31536000; samesite=lax`;
+    }}""",
+)
+
 
 def choose() -> None:
     """Dataset, training and annotator; the first two are in every address."""
@@ -34,6 +41,8 @@ def choose() -> None:
         help="Stands beside every decision that you take.",
         persist_state="session",
     )
+    if state.annotator():
+        _remember(key="name_cookie", data=state.annotator())  # shows nothing
 
 
 def _other_dataset() -> None:

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import filterbar, filtered, forms, judgecharts, lookup, pairlist, results, state, states, widgets, words, work
+from app import caching, filterbar, filtered, forms, judgecharts, lookup, pairlist, results, state, states, widgets, words, work
 from app.palette import LABELS, SOURCES
 from core import browse, pipeline
 from core.filters import Filter
 from core.records import Dataset, Interactions, Label, Rating, Source
 from core.runs import Run, State
 from core.settings import CandidateSettings
+from core.wording import counted
 
 CELLS, ITEM_VIEW = "agreement_cells", "item view "
 EAGER = 2000
@@ -36,7 +37,8 @@ def find(data: Dataset) -> Run | None:
             st.rerun()
     if done:
         result = done[0].result
-        st.caption(f"Last: {result['n']:,} pairs ({result['observed']:,} clicks, {result['unobserved']:,} unobserved).")
+        parts = f"{counted(result['observed'], 'click')}, {result['unobserved']:,} unobserved"
+        st.caption(f"Last: {counted(result['n'], 'pair')} ({parts}).")
         st.caption(f"Text by {widgets.plain(result['encoder'])}: {widgets.plain(result['why'])}")
     return done[0] if done else None
 
@@ -101,10 +103,21 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
         judged,
         asked,
         "of what judges were asked is answered in both views",
-        f"The rest stay as they are ({failed:,} failed); judge again to fill the gaps. What is answered is not asked for twice.",
+        f"The rest stay as they are ({failed:,} failed{', see Coverage by judge for why' if failed else ''}); judge again to "
+        "fill the gaps. What is answered is not asked for twice.",
     )
     with st.expander("Coverage by judge", icon=":material/table:"):
         st.dataframe(counts, hide_index=True, key="coverage")
+        if failed:
+            st.dataframe(_failures(data, lookup.asked(data)), hide_index=True, key="failures")
+
+
+@caching.per_dataset
+def _failures(data: Dataset, asked: tuple[int, int, int, float]) -> pd.DataFrame:
+    """Why questions have no answer: judge, model, what went wrong, of how many questions, and the newest of it in full."""
+    failed = state.store().unanswered(data.name).sort_values("failed_at", kind="stable")
+    kinds = failed.groupby(["judge", "model", "kind"])["detail"].agg(questions="size", newest="last").reset_index()
+    return kinds.rename(columns={"kind": "what went wrong", "newest": "the newest in full"})
 
 
 def doubt(data: Dataset) -> None:
@@ -116,7 +129,7 @@ def doubt(data: Dataset) -> None:
     if made.auc is None:
         st.markdown(f":gray[How well the doubt agrees with people: {made.reason}.]")
         return
-    text = f"Doubt and people: AUC {made.auc:.2f} by {answered.answers:,} answers"
+    text = f"Doubt and people: AUC {made.auc:.2f} by {counted(answered.answers, 'answer')}"
     about = "How often, of a noisy and a relevant click, the noisy one gets the higher chance; 0.5 is a coin"
     st.markdown(f"**{text}** (cross-validated)  \n:gray[{about}]")
     if answered.against:

@@ -67,7 +67,6 @@ class Review {
     this.pending = this.pending.filter((entry) => entry.seq > acknowledged);
     if (this.flight && acknowledged >= this.flight.seq) this.flight = null;
     this.save();
-    if (data.who) document.cookie = `winnow_annotator=${encodeURIComponent(data.who)}; path=/; max-age=31536000; samesite=lax`;
     this.draw();
     this.flush();
   }

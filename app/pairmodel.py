@@ -16,6 +16,7 @@ from core.records import Dataset, Interactions, Label
 from core.regions import Density
 from core.runs import Run
 from core.settings import TrainSettings
+from core.wording import counted
 
 LESS = "candidate clicks with less of it"
 INSTANT_CLICKS, INSTANT_ITEMS = 500_000, 1_000
@@ -57,7 +58,7 @@ def doubt(data: Dataset, pair: Pair) -> None:
     if chances is None:
         st.caption(f"How likely it is noisy, by people's answers: {answered.calibration.reason}.")
     else:
-        st.markdown(f"By {answered.answers:,} answers: **{words.chance(float(chances[why.place]))} likely noisy**.")
+        st.markdown(f"By {counted(answered.answers, 'answer')}: **{words.chance(float(chances[why.place]))} likely noisy**.")
     names = sorted(why.signals, key=lambda name: (name not in DEFAULT, -why.signals[name]))
     rows = {
         "signal": [SIGNALS[name] for name in names],

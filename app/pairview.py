@@ -124,7 +124,7 @@ def user_card(data: Dataset, pair: Pair, *, hidden: bool) -> None:
             table["label"] = [LABELS[Label(code)].word for code in lookup.codes_now(data, others)]
         if others.rating is not None:
             table["rating"] = others.rating
-        table["category"] = data.item_category[others.item]
+        table["category"] = [widgets.categories(text) for text in data.item_category[others.item]]
         st.dataframe(table, hide_index=True, height=300, key="history")
 
 
@@ -133,7 +133,7 @@ def item_card(data: Dataset, pair: Pair) -> None:
     with st.container(border=True, height="stretch", key="item_card"):
         with st.container(key="name_item"):
             widgets.untrusted(str(data.item_title[pair.item]))
-        widgets.untrusted(str(data.item_category[pair.item]).replace("|", " · "))
+        widgets.untrusted(widgets.categories(data.item_category[pair.item]))
         widgets.untrusted(str(data.item_text[pair.item]), "There is no description of this item.")
         counts = np.bincount(data.train.item, minlength=data.n_items)
         rank = int((counts > counts[pair.item]).sum()) + 1

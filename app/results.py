@@ -150,8 +150,8 @@ def beneath(data: Dataset, a: str, b: str) -> tuple[list[Segment], Flips, list[R
 
 
 @st.cache_data(ttl=15, max_entries=4, show_spinner="Asking the server")
-def judge_health(settings_json: str) -> Health:
-    """Whether a judge can be asked now; looked up again after a few seconds."""
+def judge_health(settings_json: str, lately: str = "") -> Health:
+    """Whether a judge can be asked now; looked up again after a few seconds, and when `lately` is another: what has run."""
     return judges.health(JudgeSettings.model_validate_json(settings_json))
 
 

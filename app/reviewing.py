@@ -8,6 +8,7 @@ from core import guidelines
 from core.errors import WinnowError
 from core.queue import ORDERS
 from core.records import Dataset
+from core.wording import counted
 
 FOCUS, BULK = "one by one", "in bulk"
 SIZES = (20, 50, 100, 300, 1000)
@@ -123,7 +124,7 @@ def _end(data: Dataset, now: Session) -> None:
     """What came of the session; the judge is compared with only here, and never in blind mode."""
     rows = now.decided
     counts = rows["relevant"].value_counts()
-    told = f"{len(rows):,} pairs decided: {counts.get('yes', 0):,} relevant, {counts.get('no', 0):,} not relevant, "
+    told = f"{counted(len(rows), 'pair')} decided: {counts.get('yes', 0):,} relevant, {counts.get('no', 0):,} not relevant, "
     told += f"{counts.get('unsure', 0):,} unsure."
     if not now.blind:
         same = queues.agreed(data, now)

@@ -9,6 +9,7 @@ from core.agreement import Estimate
 from core.assessment import People
 from core.records import VIEWS, Dataset, Interactions, Rating
 from core.rivals import A, B, Rivals
+from core.wording import counted
 
 MARKS = [rating.value for rating in Rating]
 
@@ -57,7 +58,7 @@ def _matrix(found: Rivals, view: str) -> tuple[str, str] | None:
     same = np.trace(counts) / counts.sum()
     shown = pd.DataFrame(counts, columns=[f"B {word}" for word in MARKS])
     shown.insert(0, "A", MARKS)
-    finding = f"In the {view} view they give the same rating to {same:.0%} of {counts.sum():,} pairs"
+    finding = f"In the {view} view they give the same rating to {same:.0%} of {counted(counts.sum(), 'pair')}"
     widgets.chart(f"rivals_{view}_chart", finding, judgecharts.crossed(counts, view), shown)
     event = st.dataframe(shown, hide_index=True, key=f"cells_{view}", on_select="rerun", selection_mode="single-cell")
     st.caption("Choose a cell to open its pairs.")
@@ -67,7 +68,7 @@ def _matrix(found: Rivals, view: str) -> tuple[str, str] | None:
 
 def _walk(data: Dataset, pairs: pd.DataFrame, name: str, key: str) -> None:
     """A button that opens the first of these pairs on Pair, with the others behind it."""
-    label = f"Open the {len(pairs):,} pairs: {name}" if len(pairs) else f"No pair: {name}"
+    label = f"Open the {counted(len(pairs), 'pair')}: {name}" if len(pairs) else f"No pair: {name}"
     if st.button(label, key=key, icon=":material/list:", disabled=not len(pairs)):
         user, item = lookup.places(data, pairs.rename(columns={"user_id": "user", "item_id": "item"}))
         pairlist.walk(data, Interactions(user, item), name)

@@ -17,6 +17,7 @@ LISTED = 500
 """Candidates that can be chosen here, the most doubtful first."""
 PROFILE_WORDS = {MADE: "made from the data", WRITTEN: "written by the model"}
 NOTE, VERSION, PLACE, COMPARED = "rubric_note", "asked_rubric", "asked_pair", "rubric_compared"
+ASKED_PROFILES = "asked_profiles"
 _SHOWN = "rubric_shown"  # (dataset, rubric) that the editor was filled with
 
 
@@ -40,6 +41,8 @@ def show(data: Dataset, settings: JudgeSettings | None) -> None:
 
 def _messages(data: Dataset, found: Candidates, settings: JudgeSettings) -> None:
     versions = [*state.store().rubrics(data.name)["version"], BUILT_IN]
+    _follow(VERSION, settings.rubric or versions[0])
+    _follow(ASKED_PROFILES, settings.profiles)
     state.keep_valid(VERSION, versions)
     pairs = zip(found.user[:LISTED], found.item[:LISTED], strict=True)
     places = words.told_apart({at: f"{data.user_ids[user]} · {data.item_title[item]}" for at, (user, item) in enumerate(pairs)})
@@ -53,13 +56,19 @@ def _messages(data: Dataset, found: Candidates, settings: JudgeSettings) -> None
             key=PLACE,
             help="A candidate; the most doubtful comes first.",
         )
-        version = st.selectbox("Rubric", versions, key=VERSION, help="The newest one is used for judging.")
-        profiles = st.selectbox("Profile", PROFILES, format_func=PROFILE_WORDS.get, key="asked_profiles")
+        version = st.selectbox("Rubric", versions, key=VERSION, help="At first the one that is used for judging.")
+        profiles = st.selectbox("Profile", PROFILES, format_func=PROFILE_WORDS.get, key=ASKED_PROFILES)
     with states.caught():
         rubric = state.store().rubric(data.name, version)
         user, item = int(found.user[place]), int(found.item[place])
         asked = preview(data, found, rubric, user, item, settings, profiles)
         _questions(data, asked)
+
+
+def _follow(key: str, used: str) -> None:
+    """Choose what judging would use now, whenever that has changed."""
+    if st.session_state.get(f"{key}_used") != used:
+        st.session_state[key] = st.session_state[f"{key}_used"] = used
 
 
 def _questions(data: Dataset, asked: Preview) -> None:

@@ -12,6 +12,7 @@ from app.palette import ANSWERS, LABELS, answer_label
 from core import dynamics, exchange
 from core.errors import WinnowError
 from core.records import Dataset, Interactions, Label, Source
+from core.wording import counted
 
 LABEL_LIMIT = 20_000
 """Pairs that one action labels at most: more than anybody can mean by one answer."""
@@ -49,7 +50,7 @@ def _save(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
             with states.caught():
                 who = state.annotator()
                 n = state.store().keep_selection(data.name, name, raw(data, pairs), annotator=who, note=note, origin=origin)
-                state.flash(f"Saved {n:,} pairs as {widgets.plain(name.strip())}.", ":material/bookmark_added:")
+                state.flash(f"Saved {counted(n, 'pair')} as {widgets.plain(name.strip())}.", ":material/bookmark_added:")
                 st.rerun()
 
 
@@ -61,7 +62,7 @@ def _label(data: Dataset, pairs: Interactions, key: str, origin: str, blind: boo
     with box:
         by_person = _decided(data, pairs)
         made_of = "labels are hidden" if blind else _composition(lookup.codes_now(data, pairs))
-        st.markdown(f"**{len(pairs):,} pairs** · {made_of}")
+        st.markdown(f"**{counted(len(pairs), 'pair')}** · {made_of}")
         again = by_person.any() and st.checkbox(
             f"Also the {int(by_person.sum()):,} that a person has decided", key=f"{key}_again", help="Left alone by default."
         )
@@ -105,8 +106,8 @@ def _decide(
     except WinnowError as error:
         state.flash(f"Not saved: {error}", ":material/error:")
         return
-    st.session_state[_DONE] = (dataset, rows[0].batch, f"{len(rows):,} pairs: {ANSWERS[relevant]}")
-    state.flash(f"Saved: {len(rows):,} pairs: {ANSWERS[relevant]}.")
+    st.session_state[_DONE] = (dataset, rows[0].batch, f"{counted(len(rows), 'pair')}: {ANSWERS[relevant]}")
+    state.flash(f"Saved: {counted(len(rows), 'pair')}: {ANSWERS[relevant]}.")
 
 
 def undo(data: Dataset, key: str) -> None:
@@ -125,7 +126,7 @@ def _undo(dataset: str, batch: str) -> None:
     except WinnowError as error:
         state.flash(str(error), ":material/error:")
         return
-    state.flash(f"Taken back: {len(taken):,} decisions.", ":material/undo:")
+    state.flash(f"Taken back: {counted(len(taken), 'decision')}.", ":material/undo:")
 
 
 def _walk(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:

@@ -69,7 +69,7 @@ def _card(data: Dataset, run: str | None, side: str, place: int) -> None:
         if side == "user":
             widgets.untrusted(str(data.user_text[place]), "Nothing is known about this user but the clicks.")
         else:
-            widgets.untrusted(str(row["category"]).replace("|", " · "))
+            widgets.untrusted(widgets.categories(row["category"]))
             widgets.untrusted(str(data.item_text[place]), "There is no description of this item.")
         parts = [f"{row[name]:,} {name}" for name in browse.SPLITS]
         parts += [f"{row[name]:,} {name}" for name in ("hard positive", "noisy positive") if row[name]]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import caching, deciding, lookup, pairview, queues, state, words
+from app import caching, deciding, lookup, pairview, queues, state, widgets, words
 from app.palette import ANSWERS, LABELS, RATINGS, answer_label
 from app.queues import Session
 from core import queue, sampling
@@ -84,7 +84,7 @@ def _items(data: Dataset, now: Session, codes: np.ndarray) -> list[dict[str, Any
                 "item": item,
                 "itemId": str(data.item_ids[item]),
                 "title": str(data.item_title[item]),
-                "category": str(data.item_category[item]).replace("|", " · "),
+                "category": widgets.categories(data.item_category[item]),
                 "text": str(data.item_text[item])[:TEXT],
                 "about": f"{parts.clicks[item]:,} training clicks, place {parts.rank[item]:,} of {data.n_items:,} by popularity",
                 "where": "clicked" if observed else "not clicked",

@@ -15,7 +15,7 @@ BLIND = "blind"
 """Of the switch on Review and Pair, and its name in the address."""
 
 NAME_COOKIE = "winnow_annotator"
-"""The browser's cookie with the name of who decided last (app/keyboard.js), so that a reload does not forget it."""
+"""The browser's cookie with the name that was entered last (app.context), so that a reload does not forget it."""
 
 OPENED = "opened_dataset"  # a dataset to show from the next rerun on
 WATCHED = "watched_run"  # the run that Train shows

@@ -43,6 +43,11 @@ def untrusted(text: str, empty: str = "") -> None:
         st.markdown(f":gray[{empty}]")
 
 
+def categories(text: object) -> str:
+    """An item's categories, which data part by bars, as people read them."""
+    return str(text).replace("|", " · ")
+
+
 # --- small signs ------------------------------------------------------------------------------------------------------
 
 

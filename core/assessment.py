@@ -16,6 +16,7 @@ from core.labels import PAIR, RATER
 from core.records import VIEWS, Dataset, Label, Rating
 from core.store.audits import population
 from core.verdict import Verdict
+from core.wording import counted
 
 LEAST_BLIND = 30
 """From so many blind audits on, estimates rest on them alone: who has seen the judge's answer leans towards it."""
@@ -111,9 +112,9 @@ def people(found: pd.DataFrame, standing: pd.DataFrame) -> People:
     rows = pd.concat(kept).drop_duplicates(PAIR) if kept else found
     if len(rows) >= LEAST_BLIND:
         how = ", made without seeing the judge's answer" if blind_only else ""
-        return People(_answered(rows), f"By {len(rows):,} audits of random samples{how}.", chosen=False)
+        return People(_answered(rows), f"By {counted(len(rows), 'audit')} of random samples{how}.", chosen=False)
     newest = standing[standing["relevant"].isin(["yes", "no"])].drop_duplicates(PAIR, keep="last").assign(weight=1.0)
-    told = f"By {len(newest):,} answers of people, about pairs that they mostly chose themselves: that may mislead."
+    told = f"By {counted(len(newest), 'answer')} of people, about pairs that they mostly chose themselves: that may mislead."
     return People(
         _answered(newest), f"{told} {LEAST_BLIND} audits of a random sample would not; there are {len(rows):,}.", chosen=True
     )
@@ -240,7 +241,7 @@ def _quality(own: pd.DataFrame, used: np.ndarray, part: np.ndarray | None = None
             return Estimate(None, None, None, 0, f"it calls no sampled pair {' or '.join(among)}")
         unseen = [word for word in among if (label == word).any() and not ((label == word) & used).any()]
         rows = kept & np.isin(label, among)
-        if len(among) > 1 and unseen:
+        if unseen:
             return Estimate(None, None, None, int(rows.sum()), f"no pair that it calls {unseen[0]} is audited yet")
         return agreement.share(hit[rows], weight[rows])
 

@@ -15,6 +15,7 @@ from core.assessment import People
 from core.labels import PAIR, RATER
 from core.records import VIEWS, Dataset, Label, Rating
 from core.store.audits import population
+from core.wording import counted
 
 RELEVANT = (Label.HARD_POSITIVE.word, Label.MISSED_POSITIVE.word)
 A, B = " A", " B"
@@ -49,7 +50,7 @@ class Rivals:
         if one.value is None:
             return "Nobody has answered about these pairs yet, so which is righter cannot be told."
         a, b = (part.value for part in self.right)
-        about = f"A is right about {a:.0%} and B about {b:.0%} of {n:,} pairs"
+        about = f"A is right about {a:.0%} and B about {b:.0%} of {counted(n, 'pair')}"
         points = [100 * value for value in (one.value, one.low, one.high)]
         if not self.clear:
             low, high = points[1:]

@@ -6,6 +6,7 @@ import numpy as np
 
 from core import agreement
 from core.agreement import Estimate
+from core.wording import counted
 
 ENOUGH = 2000
 """More audits than this nobody will do: the judge is then too near the limit to tell."""
@@ -69,7 +70,7 @@ def prune(error: Estimate) -> Verdict:
             False, f"{told} (recall@20 {MEASURED.prune[-1][1]:.3f} at {MEASURED.prune[-1][0]:.0%}, {base:.3f} without)."
         )
     return _open(
-        error, limit, f"Too early to say whether it is good enough to drop clicks by: {about}; it must be under", "clicks"
+        error, limit, f"Too early to say whether it is good enough to drop clicks by: {about}; it must be under", "click"
     )
 
 
@@ -86,13 +87,15 @@ def add(precision: Estimate) -> Verdict:
         told = f"Not good enough to add pairs by: {about}, and under {limit:.0%} adding did not help"
         return Verdict(False, f"{told} (recall@20 {recall:.3f} at {worst:.0%}, {MEASURED.base:.3f} without).")
     return _open(
-        precision, limit, f"Too early to say whether it is good enough to add pairs by: {about}; it must be over", "such pairs"
+        precision, limit, f"Too early to say whether it is good enough to add pairs by: {about}; it must be over", "such pair"
     )
 
 
 def _open(estimate: Estimate, limit: float, sentence: str, kind: str) -> Verdict:
     more = needed(estimate, limit)
-    rest = "it is so near that more audits will hardly tell" if more is None else f"about {more:,} more audited {kind} would tell"
+    rest = "it is so near that more audits will hardly tell"
+    if more is not None:
+        rest = f"about {counted(more, f'more audited {kind}')} would tell"
     return Verdict(None, f"{sentence} {limit:.0%}, and {rest}.", more)
 
 
@@ -106,4 +109,4 @@ def needed(estimate: Estimate, limit: float) -> int | None:
 
 
 def _percent(estimate: Estimate) -> str:
-    return f"{estimate.value:.0%} ({estimate.low:.0%} to {estimate.high:.0%}, {estimate.n:,} audits)"
+    return f"{estimate.value:.0%} ({estimate.low:.0%} to {estimate.high:.0%}, {counted(estimate.n, 'audit')})"

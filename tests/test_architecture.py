@@ -8,7 +8,7 @@ import pytest
 from core.artifacts import ROOT
 
 LAYERS = [
-    {"errors", "records", "rng", "losses", "metrics", "untrusted"},
+    {"errors", "records", "rng", "losses", "metrics", "untrusted", "wording"},
     {"registry", "settings", "http", "graph", "sampling", "splits", "labels", "agreement", "prompts", "artifacts", "migrations"},
     {"datasets", "store", "runs", "encoders", "evaluate", "backbones", "references", "dynamics", "verdict", "guidelines"},
     {"denoisers"},

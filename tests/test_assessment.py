@@ -152,6 +152,13 @@ class TestCounting:
         assert told.quality.dropped.high > 0.3
         assert told.quality.error.value is None
         assert told.quality.error.how == "no pair that it calls hard positive is audited yet"
+        assert told.quality.relevant.how == told.quality.error.how  # others are audited, so not "no answers yet"
+
+    def test_one_answer_is_no_plural(self, store: Store, shop: Dataset, sample: pd.DataFrame) -> None:
+        self.say(store, sample.head(1), "yes")
+        standing = store.standing(shop.name)
+        people = assessment.people(assessment.audits(store.sampled(shop.name), standing), standing)
+        assert people.rest.startswith("By 1 answer of people, about pairs")
 
     def test_constant_ratings_have_no_kappa(self, store: Store, shop: Dataset) -> None:
         judged(store, shop, [Opinion(*pair, HIGH) for pair in clicks(shop)[:10]])

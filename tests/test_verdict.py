@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from core import agreement, verdict
 from core.agreement import Estimate
+from core.wording import counted
 
 
 def audited(hits: int, n: int, weight: np.ndarray | None = None) -> Estimate:
@@ -19,7 +20,7 @@ def audited(hits: int, n: int, weight: np.ndarray | None = None) -> Estimate:
 def test_pruning(wrong: int, n: int, good: bool | None) -> None:
     told = verdict.prune(audited(wrong, n))
     assert told.good is good
-    assert f"{n} audits" in told.sentence
+    assert f"{counted(n, 'audit')}" in told.sentence
 
 
 @pytest.mark.parametrize(("right", "n", "good"), [(60, 100, True), (40, 100, None), (10, 100, False), (3, 3, True), (2, 3, None)])

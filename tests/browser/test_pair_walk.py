@@ -3,11 +3,12 @@
 import re
 from urllib.parse import parse_qs, urlsplit
 
-from browsing import opened, press, settled
+from browsing import opened, press, running, settled
 from playwright.sync_api import Page, expect
 
 from core import datasets
 from core.artifacts import Home
+from core.store import Store
 from tests.pages.helpers import NAME
 
 
@@ -82,3 +83,22 @@ def test_what_was_sent_to_review_is_there_after_a_reload_and_behind_its_links(fi
     with page.context.expect_page() as other:
         page.locator(".review a.open").click()
     expect(other.value.locator(".st-key-pair_header")).to_contain_text("Sent here")
+
+
+def test_a_name_outlives_a_reload_of_every_page(filled: Home, page: Page, address: str) -> None:
+    """Else the decisions after it would carry another person's name."""
+    data = datasets.load(filled, NAME)
+    page.goto(f"{address}/pair?user={data.user_ids[data.train.user[0]]}&item={data.item_ids[data.train.item[0]]}")
+    settled(page)
+    name = page.get_by_role("textbox", name="Your name")
+    with running(page):
+        name.fill("Zoë; b")
+        name.press("Enter")
+    page.wait_for_function("document.cookie.includes('Zo')")
+    page.reload()
+    expect(name).to_have_value("Zoë; b")
+    settled(page)
+    press(page, "decide_yes")
+    expect(page.locator(".st-key-decision")).to_contain_text("You said relevant")
+    [decision] = Store.open(filled).decisions(NAME)
+    assert decision.annotator == "Zoë; b"

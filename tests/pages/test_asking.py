@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from app import results
 from core import jobs, runs
 from core.artifacts import Home
+from core.errors import JudgeError
 from core.runs import Run
 from core.store import Store
 from tests.model_server.process import ModelServer
@@ -111,3 +112,46 @@ def test_an_estimate_asks_a_few_and_tells_time_and_cost(ready: Home, open_page: 
     assert "and cost" in told
     sound(page.button(key="judge_candidates").click().run())
     assert newest(ready).result["asked"] == 120 - run.result["asked"]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_was_tried_is_of_the_chosen_model(ready: Home, open_page: Open, serve: Serve) -> None:
+    page = asking(open_page, serve("", "--models", "llama3.1:8b,mistral:7b"))
+    page.button(key="judge_one").click().run()
+    assert "Tried" in said(sound(page))
+    page.text_input(key="judge_model").set_value("mistral:7b").run()
+    assert "Tried" not in said(sound(page))
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_try_without_a_valid_answer_says_why(ready: Home, open_page: Open, serve: Serve) -> None:
+    page = asking(open_page, serve("empty:1"))
+    page.button(key="judge_one").click().run()
+    told = said(sound(page)).split("Tried")[1]
+    assert "no valid answer in both views" in told
+    [why] = set(Store.open(ready).unanswered(NAME)["detail"])
+    assert why in told.replace("\\", "")
+
+
+def test_a_server_that_has_gone_away_is_not_said_to_be_there(ready: Home, open_page: Open, serve: Serve) -> None:
+    server = serve()
+    page = asking(open_page, server)
+    run = jobs.create(ready, "judge", NAME, {"judge": "ollama", "url": server.url})
+    assert page.run().success
+    server.process.kill()
+    server.process.wait()
+    with pytest.raises(JudgeError):
+        jobs.work(ready, run.id)
+    assert not sound(page.run()).success
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_has_no_answer_is_told_why(ready: Home, open_page: Open, serve: Serve) -> None:
+    page = asking(open_page, serve("empty:1"))
+    assert not [frame for frame in page.dataframe if "what went wrong" in frame.value]
+    page.button(key="judge_one").click().run()
+    assert "1 failed, see Coverage by judge for why" in said(sound(page))
+    [told] = [frame.value for frame in page.dataframe if "what went wrong" in frame.value]
+    [row] = told.to_dict("records")
+    assert (row["judge"], row["model"], row["questions"]) == ("ollama", "llama3.1:8b", 2)
+    assert row["the newest in full"] in set(Store.open(ready).unanswered(NAME)["detail"])

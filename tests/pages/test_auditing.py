@@ -73,7 +73,7 @@ def test_the_numbers_are_those_of_the_engine(ready: Home, data: Dataset, open_pa
     assert assessment.MEANS["error"] in str([frame.value.to_dict() for frame in page.dataframe])
     [agreement] = [frame.value for frame in page.dataframe if assessment.AGREEMENT["kappa"] in frame.value.to_numpy()]
     assert agreement["value"].iloc[0] == f"{found.kappa.value:.2f}"
-    [segments] = [frame.value for frame in page.dataframe if "part" in frame.value]
+    [segments] = [table.value for table in page.table if "part" in table.value]
     by_popularity = segments[segments["by"] == "popularity of the item"]
     assert by_popularity["audits"].sum() == 30
     [table] = [frame.value for frame in page.dataframe if "person: relevant" in frame.value]
@@ -102,3 +102,12 @@ def test_without_a_name_nobody_draws(ready: Home, open_page: Open) -> None:
     page = open_page("board")
     page.text_input(key="annotator").set_value(" ").run()
     assert page.button(key="audit_draw_sample").disabled
+
+
+def test_one_answer_is_no_plural(ready: Home, data: Dataset, open_page: Open) -> None:
+    store = Store.open(ready)
+    [first] = store.judgments(NAME, texts=False).head(1).itertuples()
+    store.decide(NAME, [(first.user_id, first.item_id)], "no", annotator="ada", saw_judge=False)
+    words = said(draw(open_page("board"), 60))  # all of them, so that one is audited
+    assert "1 answers" not in words
+    assert "1 audits" not in words

@@ -69,3 +69,13 @@ def test_how_sure_how_steady_and_from_where(ready: Home, open_page: Open) -> Non
     assert "Without its reasoning the model answers otherwise" in told
     for fact in ("prompt version: 2/r1/made", "weights: dddddddddddd", "server: http://box:11434", "came by: asked", "300 read"):
         assert fact in told
+
+
+def test_the_history_shows_categories_as_the_card_does(ready: Home, open_page: Callable[..., AppTest]) -> None:
+    data = datasets.load(ready, NAME)
+    several = next(at for at, item in enumerate(data.train.item) if "|" in data.item_category[item])
+    user, shown = data.train.user[several], str(data.item_category[data.train.item[several]]).replace("|", " · ")
+    other = next(item for item in data.train.item[data.train.user == user] if item != data.train.item[several])
+    page = open_page("pair", user=str(data.user_ids[user]), item=str(data.item_ids[other]))
+    [history] = [frame.value for frame in page.dataframe if "title" in frame.value and "category" in frame.value]
+    assert shown in set(history["category"])

@@ -110,3 +110,15 @@ def test_nobody_saves_without_a_name(opened: AppTest) -> None:
     opened.text_input(key="annotator").set_value("").run()
     assert opened.button(key="rubric_save").disabled
     assert "Enter your name" in said(opened)
+
+
+def test_the_messages_are_those_of_the_chosen_profiles_and_rubric(ready: Home, opened: AppTest) -> None:
+    Store.open(ready).add_rubric(NAME, user=OWN.user, item=OWN.item, annotator="ann")
+    Store.open(ready).add_rubric(NAME, user="High, Mid or Low.", item=OWN.item, annotator="ann")
+    assert sound(opened.run()).selectbox(key="asked_rubric").value == "r2"
+    opened.selectbox(key="judge_profiles").set_value("written")
+    opened.text_input(key="judge_rubric").set_value("r1").run()
+    assert opened.selectbox(key="asked_profiles").value == "written"
+    assert opened.selectbox(key="asked_rubric").value == "r1"
+    opened.selectbox(key="asked_profiles").set_value("made").run()
+    assert sound(opened.run()).selectbox(key="asked_profiles").value == "made"  # what was looked at stays
