@@ -95,6 +95,15 @@ def test_without_labels_the_page_says_how_to_get_some(ready: Home, open_page: Op
     assert "No labels yet" in said(open_page("preview", dataset="bare", run=run_id))
 
 
+def test_a_damaged_report_is_said_once(ready: Home, open_page: Open) -> None:
+    run = runs.listing(ready, NAME, "train")[0]
+    (ready.path / "runs" / run.id / "report_test.npz").write_bytes(b"cut off")
+    page = open_page("compare")
+    assert len(page.error) == 1
+    assert "is damaged" in page.error[0].value
+    assert "Next" in said(page)
+
+
 def test_compare_goes_beneath_the_means(ready: Home, open_page: Open) -> None:
     page = open_page("compare")
     words = said(page)
