@@ -159,6 +159,7 @@ def test_a_broken_file_leaves_no_dataset(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "clicks.csv"
     path.write_text("user,item,rating\n1,2,great\n1,3,bad\n")
     told = call("import", path, "--threshold", 4, code=1)
+    assert told["hint"].endswith("choose none as its column (on the command line: --mapping rating=).")
     assert "rating" in told["error"] + told["hint"]
     assert call("datasets") == []
 
