@@ -174,6 +174,12 @@ def test_every_command_explains_itself_with_examples(capsys: pytest.CaptureFixtu
         assert len(capsys.readouterr().out) > 200
 
 
+def test_every_example_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["labels", "show", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.count("labels show --") for line in lines if "labels show --" in line] == [1, 1]
+
+
 def test_settings_are_options_with_their_sentences(capsys: pytest.CaptureFixture[str]) -> None:
     run(["train", "--help"])
     told = "".join(capsys.readouterr().out.split())  # a line may break after a hyphen too
