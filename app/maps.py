@@ -82,7 +82,7 @@ def plane(
     figure.update_yaxes(rangemode="normal")
     if axes is None:
         low, high = box or regions.corners(points)
-        pad = 0.03 * (high - low) + 1e-6
+        pad = regions.MARGIN * (high - low) + 1e-6
         figure.update_xaxes(range=[low[0] - pad[0], high[0] + pad[0]])
         figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]])
         for axis in (figure.update_xaxes, figure.update_yaxes):
