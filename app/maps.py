@@ -87,6 +87,7 @@ def plane(
         figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]])
         for axis in (figure.update_xaxes, figure.update_yaxes):
             axis(showticklabels=False, showgrid=False, zeroline=False, ticks="")
+        figure.update_layout(legend={"y": 0, "yanchor": "top"})  # above, the tools would lie on it where the map is narrow
     return figure
 
 
