@@ -55,7 +55,7 @@ def test_only_what_people_decided(ready: Home, data: Dataset, open_page: Open) -
     sound(page.get("button_group")[0].set_value([Source.HUMAN]).run())
     assert shown(page)["Edges changed"] == "1"
     [edges] = [frame.value for frame in page.dataframe if "by" in frame.value]
-    assert edges.to_dict("records") == [{"by": "a person", "dropped": 1}]
+    assert edges.to_dict("records") == [{"by": "a person", "what": "dropped", "edges": 1}]
     sound(page.button(key="preview_freeze").click().run())
     store = Store.open(ready)
     newest = store.versions(NAME)["version"].iloc[0]
