@@ -76,15 +76,19 @@ def test_what_was_sent_to_review_is_there_after_a_reload_and_behind_its_links(fi
     expect(at).to_contain_text("1 of")
     of = at.inner_text().split()[-1]
     settled(page)
-    page.go_back()
-    expect(page.get_by_role("heading", name="Losses", exact=True)).to_be_visible()
-    settled(page)
-    page.go_forward()
-    expect(at).to_contain_text(f"1 of {of}")
-    settled(page)
     page.reload()
     expect(page.get_by_role("combobox", name="Order")).to_have_value(re.compile("Sent here"))
     expect(at).to_have_text(f"1 of {of}")
     with page.context.expect_page() as other:
         page.locator(".review a.open").click()
     expect(other.value.locator(".st-key-pair_header")).to_contain_text("Sent here")
+
+
+def test_back_leads_to_where_the_pairs_were_sent_from(filled: Home, page: Page, address: str) -> None:
+    page.goto(f"{address}/losses")
+    settled(page)
+    press(page, "above_send")
+    expect(page.locator(".review .place")).to_contain_text("1 of")
+    settled(page)
+    page.go_back()
+    expect(page.get_by_role("heading", name="Losses", exact=True)).to_be_visible()
