@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, itemlists, results, state, states, widgets
+from app import charts, itemlists, results, state, widgets
 from core import compare
 from core.compare import FEATURES, Flips, OverSeeds, Segment
 from core.evaluate import top_lists
@@ -20,15 +20,14 @@ def show(data: Dataset, a: Run, b: Run) -> None:
     """Everything beneath the means; only for two different trainings on the data as they are now."""
     if a.id == b.id or a.dataset_fingerprint != data.fingerprint:
         return
-    with states.caught():
-        parts, flipped, reports = results.beneath(data, a.id, b.id)
-        left, right = st.columns(2, gap="medium")
-        with left:
-            segments(parts)
-        with right:
-            flips(flipped)
-            seeds(compare.over_seeds(state.home(), a, b, METRIC))
-        movers(data, a, b, reports)
+    parts, flipped, reports = results.beneath(data, a.id, b.id)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        segments(parts)
+    with right:
+        flips(flipped)
+        seeds(compare.over_seeds(state.home(), a, b, METRIC))
+    movers(data, a, b, reports)
 
 
 def segments(parts: list[Segment]) -> None:

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from app import charts, results, state, states, widgets, words
+from app import charts, results, state, widgets, words
 from core import runs
 from core.compare import Comparison
 from core.runs import Run
@@ -63,15 +63,14 @@ def show(a: Run, b: Run) -> None:
     if a.id == b.id:
         widgets.note("A and B are the same training. Choose another one for B.")
         return
-    with states.caught():
-        comparison = results.comparison(a.id, b.id)
-        verdict(comparison)
-        left, right = st.columns([3, 2], gap="medium")
-        with left:
-            changes(comparison)
-            course(a, b)
-        with right:
-            settings(comparison)
+    comparison = results.comparison(a.id, b.id)
+    verdict(comparison)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        changes(comparison)
+        course(a, b)
+    with right:
+        settings(comparison)
 
 
 def verdict(comparison: Comparison) -> None:

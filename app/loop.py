@@ -62,7 +62,7 @@ def steps(data: Dataset | None) -> list[Step]:
         Step(
             "Retrain, compare",
             bool(retrained),
-            _count(len(retrained), "on frozen labels"),
+            _count(len(retrained), f"on {version}"),
             "train",
             "Train with labels",
             _RETRAIN,

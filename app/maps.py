@@ -82,11 +82,12 @@ def plane(
     figure.update_yaxes(rangemode="normal")
     if axes is None:
         low, high = box or regions.corners(points)
-        pad = 0.03 * (high - low) + 1e-6
+        pad = regions.MARGIN * (high - low) + 1e-6
         figure.update_xaxes(range=[low[0] - pad[0], high[0] + pad[0]])
         figure.update_yaxes(range=[low[1] - pad[1], high[1] + pad[1]])
         for axis in (figure.update_xaxes, figure.update_yaxes):
             axis(showticklabels=False, showgrid=False, zeroline=False, ticks="")
+        figure.update_layout(legend={"y": 0, "yanchor": "top"})  # above, the tools would lie on it where the map is narrow
     return figure
 
 

@@ -152,7 +152,7 @@ PARTS: dict[str, Part] = {
             r"P=(X^\top X+\lambda I)^{-1},\quad B_{ij}=-P_{ij}/P_{jj}\;(i\neq j),\quad B_{jj}=0",
             r"s=\operatorname{std}(s_{model})+w\,\operatorname{std}(s_{EASE}),\qquad s_{EASE}=XB",
         ),
-        "EASE alone reaches .169 on Amazon-book and the best NDCG@20 of all rows (.119), in seconds. Part of what "
+        "EASE alone reaches .169 on Amazon-book and the best NDCG@20 of the prototype (.119), in seconds. Part of what "
         "`default` gains is EASE's, so the tables have rows without the blend, and EASE has one of its own.",
         "The paper has no blend and no such reference.",
     ),

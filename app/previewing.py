@@ -156,14 +156,15 @@ def details(found: Preview) -> None:
 
 
 def edges(found: Preview) -> pd.DataFrame:
-    """Counts of changed edges, a line for each source, a column for each deed that was done."""
+    """Counts of changed edges, a line for each source and deed: as columns, the deeds would not all fit in."""
     changes = found.changes
-    lines = [Source(code) for code in np.unique(changes.source)[::-1]]
-    counts = {
-        deed: [int(((changes.source == line) & (changes.deed == place)).sum()) for line in lines]
-        for place, deed in enumerate(previews.DEEDS)
-    }
-    return pd.DataFrame({"by": [SOURCES[line] for line in lines]} | {deed: n for deed, n in counts.items() if any(n)})
+    done = [
+        (source, deed, ((changes.source == source) & (changes.deed == deed)).sum())
+        for source in np.unique(changes.source)[::-1]
+        for deed in range(len(previews.DEEDS))
+    ]
+    rows = [(SOURCES[Source(source)], previews.DEEDS[deed], int(n)) for source, deed, n in done if n]
+    return pd.DataFrame(rows, columns=["by", "what", "edges"])
 
 
 def lists(base: Base, found: Preview) -> None:

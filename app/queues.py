@@ -112,10 +112,11 @@ def _codes(data: Dataset, order: str, learned: Learned | None, blind: bool) -> n
     return _ordered(data, *_stamp(data), "doubtful" if order == "learned" else order)
 
 
-def send(data: Dataset, pairs: Interactions) -> None:
+def send(data: Dataset, pairs: Interactions) -> str:
     """Make these pairs the queue of a new session, in their order; those that I have decided about stay out.
 
-    They are kept in a file that the address names: a reload, a link and another tab find them again.
+    They are kept in a file that the address names by the key that is returned: a reload, a link and another tab find them
+    again.
     """
     codes = pairs.codes(data.n_items)
     key = fingerprint(codes)
@@ -125,6 +126,7 @@ def send(data: Dataset, pairs: Interactions) -> None:
     st.session_state[state.SENT] = (data.fingerprint, key)
     st.session_state[ORDER] = "sent"
     restart(data)
+    return key
 
 
 def show_sent(data: Dataset) -> None:

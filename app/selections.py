@@ -137,8 +137,7 @@ def _walk(data: Dataset, pairs: Interactions, key: str, origin: str) -> None:
 def _send(data: Dataset, pairs: Interactions, key: str) -> None:
     about = "As the queue of a new session there, by keyboard or in bulk."
     if st.button("Send to Review", key=f"{key}_send", icon=":material/rate_review:", help=about):
-        queues.send(data, pairs)
-        navigation.go("review")
+        navigation.go("review", **{queues.SENT: queues.send(data, pairs)})  # named at once: a write later is a step for Back
 
 
 def _ask(data: Dataset, pairs: Interactions, key: str) -> None:

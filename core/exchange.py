@@ -176,21 +176,21 @@ def difference(rows: Sequence[Decision], existing: Sequence[Decision], standing:
 
 
 def _parse(cells: dict[str, str], number: int, annotator: str, now: float) -> Decision:
-    undoes = int(cells["undoes"]) if cells.get("undoes") else None
+    undoes = _whole(cells["undoes"], "undoes") if cells.get("undoes") else None
     answer = cells["relevant"].strip().lower() or None
     if (answer is None) != (undoes is not None) or answer not in (None, *ANSWERS):
         raise ValueError(f"relevant is {cells['relevant']!r}, not {', '.join(ANSWERS)}")
     if not cells["user_id"] or not cells["item_id"]:
         raise ValueError("the user or the item is empty")
     dated = bool(cells.get("at"))
-    at = float(cells["at"]) if dated else now
+    at = _number(cells["at"]) if dated else now
     if not math.isfinite(at) or at > now + 60:
-        raise ValueError(f"at is {cells['at']}, which is no time in the past (Unix seconds)")
+        raise ValueError(f"at is {cells['at']!r}, which is no time in the past (Unix seconds)")
     saw = cells.get("saw_judge", "").strip().lower()
     if saw not in ("", "true", "false", "1", "0"):
         raise ValueError(f"saw_judge is {saw!r}, not true or false")
     decision = (Decision if dated else Undated)(
-        id=int(cells.get("id") or -number),
+        id=_whole(cells.get("id") or str(-number), "id"),
         user_id=cells["user_id"],
         item_id=cells["item_id"],
         relevant=answer,
@@ -200,6 +200,21 @@ def _parse(cells: dict[str, str], number: int, annotator: str, now: float) -> De
         saw_judge=saw in ("", "true", "1"),
     )
     return dataclasses.replace(decision, **{name: cells.get(name, "") for name in ("note", "reason", "batch")})
+
+
+def _whole(text: str, name: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ValueError(f"{name} is {text!r}, which is no whole number") from error
+
+
+def _number(text: str) -> float:
+    """NaN where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _who(row: Decision) -> tuple[str, str, str]:

@@ -276,11 +276,11 @@ def _known(dataset: Dataset, rows: Sequence[tuple[int, Any]], pair: Callable[[An
     """The rows, each with its line, whose user and item the dataset knows, and what to say of the others."""
     places = labels.positions(dataset, pd.DataFrame([pair(row) for _, row in rows], columns=PAIR))
     problems, kept = [], np.ones(len(rows), bool)
-    for which, (one, place) in enumerate(zip(("user", "item"), places, strict=True)):
+    for which, (one, place) in enumerate(zip(("a user", "an item"), places, strict=True)):
         at = np.flatnonzero(kept & (place < 0))
         kept[at] = False
         if len(at):
-            message = f"Left out {{n}} about a {one} that {dataset.name} does not know. Ids are case-sensitive."
+            message = f"Left out {{n}} about {one} that {dataset.name} does not know. Ids are case-sensitive."
             example = pair(rows[at[0]][1])[which]
             problems.append(found("unknown", "warning", file, message, [rows[place][0] for place in at], example))
     return [row for row, keep in zip(rows, kept, strict=True) if keep], problems

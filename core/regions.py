@@ -15,6 +15,8 @@ from core.dynamics import Share, share
 from core.rng import stream
 
 BINS = 128
+MARGIN = 0.04
+"""Around the box of the points, as a share of its widths: so much of a plane is empty, and a density fades out there."""
 CELLS = 48
 RADII = (1.5, 2.5, 4.0, 6.0, 9.0, 13.0)
 """Of the circles that are tried [cells]."""
@@ -54,7 +56,8 @@ class Gathering:
 def density(points: np.ndarray) -> Density:
     """Of points (n, 2), n > 0: counted in bins, smoothed over one bin."""
     low, width = _frame(points)
-    count = np.bincount(_cell(points, BINS), minlength=BINS**2).reshape(BINS, BINS)
+    low, width = low - MARGIN * width, (1 + 2 * MARGIN) * width
+    count = np.bincount(_cell(points, BINS, (low, width)), minlength=BINS**2).reshape(BINS, BINS)
     smooth = np.log1p(gaussian_filter(count.astype(np.float64), 1))
     middle = (np.arange(BINS) + 0.5) / BINS
     x, y = (low[axis] + width[axis] * middle for axis in (0, 1))
@@ -150,8 +153,8 @@ def _frame(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, np.maximum(high - low, 1e-9)
 
 
-def _cell(points: np.ndarray, side: int) -> np.ndarray:
-    """The cell of each point in a grid of side x side over the box around all: int64 (n,), rows by y."""
-    low, width = _frame(points)
+def _cell(points: np.ndarray, side: int, frame: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
+    """The cell of each point in a grid of side x side over a frame, or the box around all: int64 (n,), rows by y."""
+    low, width = frame or _frame(points)
     x, y = (np.minimum((points[:, axis] - low[axis]) / width[axis] * side, side - 1).astype(np.int64) for axis in (0, 1))
     return y * side + x

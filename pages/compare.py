@@ -11,7 +11,8 @@ if chosen is None:
     ):
         pass
 else:
-    comparing.show(*chosen)
-    compared.show(data, *chosen)
+    with states.caught():  # around both: they read the same files, and what is wrong with one is said once
+        comparing.show(*chosen)
+        compared.show(data, *chosen)
 navigation.link("files", "Take the cleaned dataset away as a file", icon=":material/folder_zip:")
 loop.show_next("compare", data)

@@ -159,6 +159,7 @@ def test_a_broken_file_leaves_no_dataset(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "clicks.csv"
     path.write_text("user,item,rating\n1,2,great\n1,3,bad\n")
     told = call("import", path, "--threshold", 4, code=1)
+    assert told["hint"].endswith("choose none as its column (on the command line: --mapping rating=).")
     assert "rating" in told["error"] + told["hint"]
     assert call("datasets") == []
 
@@ -171,6 +172,12 @@ def test_every_command_explains_itself_with_examples(capsys: pytest.CaptureFixtu
         assert f" {command} " in listed
         assert run([command, "--help"]) == 0
         assert len(capsys.readouterr().out) > 200
+
+
+def test_every_example_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["labels", "show", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.count("labels show --") for line in lines if "labels show --" in line] == [1, 1]
 
 
 def test_settings_are_options_with_their_sentences(capsys: pytest.CaptureFixture[str]) -> None:

@@ -234,6 +234,7 @@ def test_a_split_column_that_beats_the_asked_split_is_named(tmp_path: Path) -> N
     asked = problem(examined(tmp_path, rows, split_by="time", test_share=0.4), "split-by")
     assert asked.severity == "warning"
     assert asked.message.startswith("Column 'split' says how to split, so split_by and test_share had no effect.")
+    assert asked.message.endswith("choose none as the split column (on the command line: --mapping split=).")
     anew = examined(tmp_path, rows, split_by="time", split="")
     assert not [one for one in anew.report.problems if one.kind == "split-by"]
 

@@ -205,6 +205,7 @@ def test_lines_that_are_no_judgments_are_told_one_by_one(look: Look, store: Stor
     found = look('{"winnow": "judgment/1"}\n{"half": \n', "answers.jsonl")
     assert (found.kind, found.new) == ("judgments", 0)
     assert sorted(problem.lines for problem in found.problems) == [(1,), (2,)]
+    assert not any("line" in problem.message.partition("JSON:")[2] for problem in found.problems)  # its own count is another
 
 
 def test_the_command_line(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

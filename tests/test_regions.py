@@ -54,7 +54,16 @@ def test_density_counts_all_and_knows_where(plane: tuple[np.ndarray, np.random.G
     row, column = np.unravel_index(seen.level.argmax(), seen.level.shape)
     assert [seen.x[column], seen.y[row]] == pytest.approx([1, 18], abs=0.15)
     assert seen.level.max() == 255
-    assert (seen.level > 15).mean() > 0.9  # a logarithm: the rest is seen beside the crowd
+    assert (seen.level[8:-8, 8:-8] > 15).mean() > 0.9  # a logarithm: the rest is seen beside the crowd
+
+
+def test_a_density_fades_out_within_its_margin(plane: tuple[np.ndarray, np.random.Generator]) -> None:
+    points, _ = plane
+    seen = regions.density(points)
+    low, high = regions.corners(points)
+    assert seen.x[0] < low[0] < high[0] < seen.x[-1]
+    assert seen.y[0] < low[1] < high[1] < seen.y[-1]
+    assert not any(edge.any() for edge in (seen.level[0], seen.level[-1], seen.level[:, 0], seen.level[:, -1]))
 
 
 @settings(max_examples=40, deadline=None)

@@ -42,8 +42,11 @@ def labels_show(
 ) -> None:
     """Show the labels: how many of each kind, and pair by pair who says so.
 
-    Example: python -m core labels show --dataset demo --version v1
-    Example: python -m core labels show --filter "label=noisy-positive&user_view=high&status=undecided"
+    Examples:
+
+    python -m core labels show --dataset demo --version v1
+
+    python -m core labels show --filter "label=noisy-positive&user_view=high&status=undecided"
     """
     chosen, wrong = Filter.from_text(filter_ or "")
     if wrong:

@@ -98,7 +98,7 @@ def _keep_readable(sieve: Sieve, role: str, values: np.ndarray, column: str, cel
     sieve.rows[role] = values[sieve.rows.index]
     bad, cells = sieve.rows[role].isna(), cells[sieve.rows.index]
     if len(bad) and bad.all():
-        hint += f" To do without, map {role} to nothing ({role}=)."
+        hint += f" To do without, choose none as its column (on the command line: --mapping {role}=)."
         raise DatasetError(f"No {role} in column {column!r} of {sieve.file} can be read, such as {cells.iloc[0]!r}.", hint)
     sieve.drop(bad, role, f"Left out {{n}} with a {role} that cannot be read.", cells)
 
@@ -185,7 +185,7 @@ def _split(sieve: Sieve, settings: ImportSettings) -> None:
         unused = [name for name in SPLITTING if getattr(settings, name) != ImportSettings.model_fields[name].default]
         if unused:
             message = f"Column {settings.split!r} says how to split, so {' and '.join(unused)} had no effect. "
-            message += "Choose no split column (split=) to split anew."
+            message += "To split anew, choose none as the split column (on the command line: --mapping split=)."
             sieve.say("split-by", "warning", message, len(rows))
         return
     shares = (settings.valid_share, settings.test_share)

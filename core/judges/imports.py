@@ -204,7 +204,8 @@ def parse_line(raw: bytes) -> Line | dict | None:
     try:
         value = from_json(text, allow_inf_nan=False)
     except ValueError as error:
-        raise ValueError(f"The line is not JSON: {error}.") from error
+        reason = str(error).replace("line 1 ", "")  # its own count: to the parser this line is all there is
+        raise ValueError(f"The line is not JSON: {reason}.") from error
     if isinstance(value, dict) and "winnow" in value:
         try:
             return Line.model_validate(value)

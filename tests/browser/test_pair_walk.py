@@ -102,3 +102,13 @@ def test_a_name_outlives_a_reload_of_every_page(filled: Home, page: Page, addres
     expect(page.locator(".st-key-decision")).to_contain_text("You said relevant")
     [decision] = Store.open(filled).decisions(NAME)
     assert decision.annotator == "Zoë; b"
+
+
+def test_back_leads_to_where_the_pairs_were_sent_from(filled: Home, page: Page, address: str) -> None:
+    page.goto(f"{address}/losses")
+    settled(page)
+    press(page, "above_send")
+    expect(page.locator(".review .place")).to_contain_text("1 of")
+    settled(page)
+    page.go_back()
+    expect(page.get_by_role("heading", name="Losses", exact=True)).to_be_visible()

@@ -34,6 +34,7 @@ def test_decisions_are_shown_then_written_then_taken_back(ready: Home, data: Dat
     text = "user_id,item_id,relevant\n" + "".join(f"{pair},no\n" for pair in pairs(data, 3)) + "nobody,nothing,no\n"
     page = upload(open_page("files"), "decisions.csv", text)
     assert "3 new, 0 there already, 0 against a standing answer" in said(page)
+    assert "about a user that demo does not know" in said(page)
     assert "line 5; such as 'nobody'" in said(page)
     assert store.decisions(NAME) == []
     sound(page.button(key="incoming_write").click().run())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from streamlit.testing.v1 import AppTest
 
-from app import charts, palette, uploads, widgets, words
+from app import charts, maps, palette, uploads, widgets, words
 from core import dynamics
 from core.artifacts import Home
 from core.compare import Delta
@@ -122,6 +122,12 @@ def test_long_curves_are_thinned_and_keep_their_ends() -> None:
     line = charts.training_loss(rows).data[0]
     assert len(line.x) <= charts.LINE_POINTS
     assert (line.x[0], line.x[-1]) == (1, 3000)
+
+
+def test_the_legend_of_a_map_is_below_it_where_its_tools_are_not() -> None:
+    points = np.random.default_rng(0).random((50, 2))
+    figure = maps.plane(points, np.arange(50), np.zeros(50, bool), codes=GROUP)
+    assert (figure.layout.legend.y, figure.layout.legend.yanchor) == (0, "top")
 
 
 def test_differences_draw_the_interval() -> None:

@@ -55,7 +55,7 @@ def test_only_what_people_decided(ready: Home, data: Dataset, open_page: Open) -
     sound(page.get("button_group")[0].set_value([Source.HUMAN]).run())
     assert shown(page)["Edges changed"] == "1"
     [edges] = [frame.value for frame in page.dataframe if "by" in frame.value]
-    assert edges.to_dict("records") == [{"by": "a person", "dropped": 1}]
+    assert edges.to_dict("records") == [{"by": "a person", "what": "dropped", "edges": 1}]
     sound(page.button(key="preview_freeze").click().run())
     store = Store.open(ready)
     newest = store.versions(NAME)["version"].iloc[0]
@@ -93,6 +93,15 @@ def test_without_labels_the_page_says_how_to_get_some(ready: Home, open_page: Op
     datasets.import_demo(ready, DemoSettings(users=60, items=50, interactions=1000), "bare")
     run_id = jobs.work(ready, jobs.create(ready, "train", "bare", TRAIN).id).id
     assert "No labels yet" in said(open_page("preview", dataset="bare", run=run_id))
+
+
+def test_a_damaged_report_is_said_once(ready: Home, open_page: Open) -> None:
+    run = runs.listing(ready, NAME, "train")[0]
+    (ready.path / "runs" / run.id / "report_test.npz").write_bytes(b"cut off")
+    page = open_page("compare")
+    assert len(page.error) == 1
+    assert "is damaged" in page.error[0].value
+    assert "Next" in said(page)
 
 
 def test_compare_goes_beneath_the_means(ready: Home, open_page: Open) -> None:

@@ -107,3 +107,13 @@ def test_an_error_says_what_to_do_and_leaves_the_rest_of_the_page() -> None:
     assert page.error[0].value == r"The database \*is\* locked\."
     assert page.text[0].value == "Close the other program."
     assert page.markdown[-1].value == "and the rest of the page"
+
+
+def test_home_counts_the_trainings_of_the_newest_version_and_names_it(ready: Home, open_page: Open) -> None:
+    assert "1 on v1" in said(open_page("home"))
+    data = datasets.load(ready, NAME)
+    pair = str(data.user_ids[data.train.user[0]]), str(data.item_ids[data.train.item[0]])
+    Store.open(ready).decide(NAME, [pair], "no", annotator="ada")
+    pipeline.freeze(ready, NAME, annotator="ada")
+    carry_out(ready, "train", **TRAIN, labels="v2")
+    assert "1 on v2" in said(open_page("home"))
