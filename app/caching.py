@@ -17,7 +17,11 @@ KEPT = 8
 """Results of each function that are kept; of those by revision, the ones before the newest are never asked for again."""
 
 
-def _of_dataset(function: Callable[Of, Value], *, revision_matters: bool, entries: int = KEPT) -> Callable[Of, Value]:
+def _of_dataset(
+    function: Callable[Of, Value], now: Callable[[Dataset], object] = lambda data: None, entries: int = KEPT
+) -> Callable[Of, Value]:
+    """`now`: what a result is void without."""
+
     def named(key: tuple[object, ...], _data: Dataset, _rest: tuple[object, ...]) -> Value:
         return function(_data, *_rest)
 
@@ -27,8 +31,7 @@ def _of_dataset(function: Callable[Of, Value], *, revision_matters: bool, entrie
 
     @wraps(function)
     def door(data: Dataset, *rest: object) -> Value:
-        now = state.revision(data.name) if revision_matters else 0
-        return cached((str(state.home().path), data.name, data.fingerprint, now, *rest), data, rest)
+        return cached((str(state.home().path), data.name, data.fingerprint, now(data), *rest), data, rest)
 
     return door
 
@@ -36,9 +39,19 @@ def _of_dataset(function: Callable[Of, Value], *, revision_matters: bool, entrie
 def per_dataset(function: Callable[Of, Value], *, entries: int = KEPT) -> Callable[Of, Value]:
     """Computed once per imported dataset (and further arguments). The result is shared: never change it.
     `entries`: how many are kept, few where each is large."""
-    return _of_dataset(function, revision_matters=False, entries=entries)
+    return _of_dataset(function, entries=entries)
 
 
 def per_revision(function: Callable[Of, Value], *, entries: int = KEPT) -> Callable[Of, Value]:
     """Computed again whenever a judgment or a decision about the dataset is written. The result is shared: never change it."""
-    return _of_dataset(function, revision_matters=True, entries=entries)
+    return _of_dataset(function, lambda data: state.revision(data.name), entries)
+
+
+@per_revision
+def _asked(data: Dataset) -> tuple[int, int, int, float]:
+    return state.store().asked(data.name)
+
+
+def per_asked(function: Callable[Of, Value], *, entries: int = KEPT) -> Callable[Of, Value]:
+    """Computed again whenever judges were asked or have answered, not when a person decides, see Store.asked."""
+    return _of_dataset(function, _asked, entries)

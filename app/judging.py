@@ -109,11 +109,11 @@ def coverage(data: Dataset, table: pd.DataFrame) -> None:
     with st.expander("Coverage by judge", icon=":material/table:"):
         st.dataframe(counts, hide_index=True, key="coverage")
         if failed:
-            st.dataframe(_failures(data, lookup.asked(data)), hide_index=True, key="failures")
+            st.dataframe(_failures(data), hide_index=True, key="failures")
 
 
-@caching.per_dataset
-def _failures(data: Dataset, asked: tuple[int, int, int, float]) -> pd.DataFrame:
+@caching.per_asked
+def _failures(data: Dataset) -> pd.DataFrame:
     """Why questions have no answer: judge, model, what went wrong, of how many questions, and the newest of it in full."""
     failed = state.store().unanswered(data.name).sort_values("failed_at", kind="stable")
     kinds = failed.groupby(["judge", "model", "kind"])["detail"].agg(questions="size", newest="last").reset_index()

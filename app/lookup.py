@@ -94,17 +94,11 @@ def health(data: Dataset) -> list[Check]:
 @caching.per_revision
 def labels(data: Dataset) -> LabelSet:
     """Labels as they stand now, from all judgments and decisions."""
-    return label_rules.decided(data, _judged(data, asked(data)), standing(data))
+    return label_rules.decided(data, _judged(data), standing(data))
 
 
-@caching.per_revision
-def asked(data: Dataset) -> tuple[int, int, int, float]:
-    """What moves when judges were asked or have answered, and stays when a person decides, see Store.asked."""
-    return state.store().asked(data.name)
-
-
-@caching.per_dataset
-def _judged(data: Dataset, asked: tuple[int, int, int, float]) -> LabelSet:
+@caching.per_asked
+def _judged(data: Dataset) -> LabelSet:
     return state.store().judged(data)
 
 
@@ -139,34 +133,27 @@ def pair_table(data: Dataset) -> pd.DataFrame:
     return browse.pair_table(data, labels(data), judgments(data))
 
 
+@caching.per_asked
 def judgments(data: Dataset) -> pd.DataFrame:
     """All answers of judges that count, see Store.judgments, without the long texts."""
-    return _judgments(data, asked(data))
-
-
-@caching.per_dataset
-def _judgments(data: Dataset, asked: tuple[int, int, int, float]) -> pd.DataFrame:
     return state.store().judgments(data.name, texts=False)
 
 
+@caching.per_asked
 def coverage(data: Dataset) -> pd.DataFrame:
     """How much is judged, see Store.coverage."""
-    return _coverage(data, asked(data))
-
-
-@caching.per_dataset
-def _coverage(data: Dataset, asked: tuple[int, int, int, float]) -> pd.DataFrame:
     return state.store().coverage(data.name)
 
 
+@caching.per_asked
 def raters(data: Dataset) -> pd.DataFrame:
     """Whose opinions can be audited, see core.store.audits.raters."""
-    return _raters(data, asked(data))
+    return audits.raters(_population(data))
 
 
-@caching.per_dataset
-def _raters(data: Dataset, asked: tuple[int, int, int, float]) -> pd.DataFrame:
-    return audits.raters(audits.population(data, judgments(data)))
+@caching.per_asked
+def _population(data: Dataset) -> pd.DataFrame:
+    return audits.population(data, judgments(data))
 
 
 @caching.per_revision
@@ -184,7 +171,7 @@ def audit_pairs(data: Dataset) -> pd.DataFrame:
 @caching.per_revision
 def assessment(data: Dataset, sample: int) -> Assessment:
     """What the audits of a sample say."""
-    return assessments.assess(data, audit_samples(data), audit_pairs(data), standing(data), judgments(data), sample)
+    return assessments.assess(data, audit_samples(data), audit_pairs(data), standing(data), _population(data), sample)
 
 
 def newest_version(data: Dataset) -> tuple[str | None, int]:

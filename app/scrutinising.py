@@ -22,12 +22,12 @@ TABS = ("Two raters side by side", "High, Mid and Low", "Bias", "Reasons")
 CHOSEN = "scrutiny_rater"
 
 
-@caching.per_revision
+@caching.per_asked
 def _answers(data: Dataset) -> pd.DataFrame:
     return state.store().answers(data.name)
 
 
-@caching.per_revision
+@caching.per_asked
 def _newest(data: Dataset, rater: Key | None = None) -> pd.DataFrame:
     """The newest answers, of one rater or of all."""
     rows = scrutiny.newest(_answers(data))
@@ -39,7 +39,7 @@ def _people(data: Dataset) -> People:
     return assessment.people(lookup.audit_pairs(data), lookup.standing(data))
 
 
-@caching.per_revision
+@caching.per_asked
 def _opinions(data: Dataset) -> pd.DataFrame:
     return rivals.opinions(data, _answers(data))
 

@@ -14,7 +14,6 @@ from core.agreement import Estimate
 from core.errors import NotFoundError
 from core.labels import PAIR, RATER
 from core.records import VIEWS, Dataset, Label, Rating
-from core.store.audits import population
 from core.verdict import Verdict
 from core.wording import counted
 
@@ -137,17 +136,16 @@ def assess(
     samples: pd.DataFrame,
     found: pd.DataFrame,
     standing: pd.DataFrame,
-    judgments: pd.DataFrame,
+    opinions: pd.DataFrame,
     sample: int | None = None,
 ) -> Assessment:
     """What the audits of a sample (the newest one when None) say; NotFoundError when there is no such sample.
 
-    `found` is what `audits` gives; the other frames are those of Store about one dataset.
+    `found` is what `audits` gives, `opinions` what core.store.audits.population does; the others are Store's about one dataset.
     """
     own_sample = chosen(samples, sample, dataset.name)
     found = found[np.minimum(*labels.positions(dataset, found)) >= 0]  # the dataset may have been imported anew
     own = found[found["sample"] == own_sample["id"]].reset_index(drop=True)
-    opinions = population(dataset, judgments)
     of_rater = opinions[labels.of_rater(opinions, own_sample)]
     levels = [_levels(of_rater[f"{view} view"]) for view in VIEWS]
     user, _ = labels.positions(dataset, of_rater)

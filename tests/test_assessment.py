@@ -14,6 +14,7 @@ from core.errors import NotFoundError
 from core.records import Dataset, Interactions
 from core.rng import stream
 from core.store import Store
+from core.store.audits import population
 
 HIGH, LOW = ("High", "High"), ("Mid", "Low")
 
@@ -34,7 +35,8 @@ def large() -> Dataset:
 def assess(store: Store, data: Dataset, sample: int | None = None) -> Assessment:
     standing = store.standing(data.name)
     found = assessment.audits(store.sampled(data.name), standing)
-    return assessment.assess(data, store.samples(data.name), found, standing, store.judgments(data.name, texts=False), sample)
+    opinions = population(data, store.judgments(data.name, texts=False))
+    return assessment.assess(data, store.samples(data.name), found, standing, opinions, sample)
 
 
 def clicks(data: Dataset) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from core.artifacts import login_name
 from core.cli.console import DatasetOption, Output, command, dataset_name, table
 from core.cli.labels import AnnotatorOption
 from core.store import Store
+from core.store.audits import population
 from core.untrusted import safe_cells
 
 app = typer.Typer(help="How often a judge is right, by people's audits.", no_args_is_help=True, rich_markup_mode=None)
@@ -83,9 +84,9 @@ def audit_report(output: Output, dataset: DatasetOption = None, sample: SampleOp
 
     data = datasets.load(output.home, dataset_name(output.home, dataset))
     store, name = Store.open(output.home), data.name
-    standing, judgments = store.standing(name), store.judgments(name, texts=False)
+    standing, opinions = store.standing(name), population(data, store.judgments(name, texts=False))
     audits = assessment.audits(store.sampled(name), standing)
-    found = assessment.assess(data, store.samples(name), audits, standing, judgments, sample)
+    found = assessment.assess(data, store.samples(name), audits, standing, opinions, sample)
     output.note(found.about)
     output.note(f"{found.prune.sentence}\n{found.add.sentence}")
     told = asdict(found) | {name: getattr(found, name).tolist() for name in ("views", "confusion")}

@@ -10,6 +10,7 @@ from core import assessment, datasets
 from core.artifacts import Home
 from core.records import Dataset
 from core.store import Store
+from core.store.audits import population
 from tests.pages.helpers import NAME, said, sound
 
 Open = Callable[..., AppTest]
@@ -63,7 +64,7 @@ def test_the_numbers_are_those_of_the_engine(ready: Home, data: Dataset, open_pa
         store.samples(NAME),
         assessment.audits(store.sampled(NAME), store.standing(NAME)),
         store.standing(NAME),
-        store.judgments(NAME, texts=False),
+        population(data, store.judgments(NAME, texts=False)),
     )
     page = open_page("board")
     words = said(page)
