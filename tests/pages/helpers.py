@@ -1,6 +1,7 @@
 """What the tests of the pages share beside fixtures."""
 
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Node
 
 from core import jobs
 from core.artifacts import Home
@@ -25,3 +26,8 @@ def said(app: AppTest) -> str:
     """All words on a page."""
     kinds = (app.title, app.header, app.markdown, app.caption, app.text, app.info, app.warning, app.error, app.success)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def components(app: AppTest, name: str) -> list[Node]:
+    """The components of our own of this name on a page, as they are sent to the browser."""
+    return [one for one in app.get("bidi_component") if one.proto.component_name == name]

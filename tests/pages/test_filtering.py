@@ -15,7 +15,7 @@ from core.queue import SECOND_LOOK
 from core.records import Dataset, Label
 from core.settings import DemoSettings
 from core.store import Store
-from tests.pages.helpers import NAME, carry_out, said, sound
+from tests.pages.helpers import NAME, carry_out, components, said, sound
 
 Open = Callable[..., AppTest]
 
@@ -71,7 +71,7 @@ def test_every_page_shows_what_fits_and_links_carry_it(ready: Home, data: Datase
         page = follow(page, name, **({"part": "Interactions"} if name == "explore" else {}))
         assert page.query_params["f_label"] == "noisy-positive"
         assert f"**{noisy:,} of {whole}** · noisy positive" in said(page)
-    [component] = page.get("bidi_component")
+    [component] = components(page, "winnow_review")
     assert f'"left": {noisy}' in component.proto.json or f'"left":{noisy}' in component.proto.json
     pair = Store.open(ready).labels(data).having(Label.NOISY_POSITIVE)
     page = follow(page, "pair", user=str(data.user_ids[pair.user[0]]), item=str(data.item_ids[pair.item[0]]))

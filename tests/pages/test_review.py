@@ -12,7 +12,7 @@ from core import datasets, queue
 from core.artifacts import Home
 from core.records import Dataset, Label, fingerprint
 from core.store import Store
-from tests.pages.helpers import NAME, said, sound
+from tests.pages.helpers import NAME, components, said, sound
 
 Open = Callable[..., AppTest]
 
@@ -24,7 +24,7 @@ def data(ready: Home) -> Dataset:
 
 def sent(page: AppTest) -> dict[str, Any]:
     """What the browser gets."""
-    [component] = page.get("bidi_component")
+    [component] = components(page, "winnow_review")
     return json.loads(component.proto.json)
 
 
