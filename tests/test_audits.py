@@ -135,7 +135,7 @@ class TestDrawing:
 
 class TestRefusals:
     def test_nobody_has_judged(self, store: Store, shop: Dataset) -> None:
-        with pytest.raises(NotFoundError, match="judged no pair"):
+        with pytest.raises(NotFoundError, match="Nobody has judged a pair"):
             drawn(store, shop)
         judged(store, shop, everything(shop))
         with pytest.raises(NotFoundError, match="gpt"):
