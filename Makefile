@@ -17,9 +17,10 @@ app: $(VENV)/.installed
 	@$(RUN) -m core datasets --json | grep -q '"name"' || $(RUN) -m core demo
 	$(RUN) -m streamlit run app/main.py --server.port $(PORT)
 
+# in the order of their names: the browser's files have few tests and take the longest, so they must not come last
 test: $(VENV)/.installed
 	$(RUN) -m ruff check .
-	$(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed
 	$(RUN) -m benchmarks.loop

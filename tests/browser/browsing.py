@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from core.artifacts import ROOT, Home
 
@@ -35,6 +35,18 @@ def running(page: Page) -> Iterator[None]:
     yield
     page.wait_for_function("window.scriptRan")
     settled(page)
+
+
+def still(found: Locator) -> FloatRect:
+    """Where something lies once it has stayed there for half a second: charts above it move it when they draw themselves."""
+    found.scroll_into_view_if_needed()
+    end, box, same = time.monotonic() + 60, None, 0
+    while same < 5:
+        assert time.monotonic() < end, f"still moves: {box}"
+        before, box = box, found.bounding_box()
+        same = same + 1 if box is not None and box == before else 0
+        found.page.wait_for_timeout(100)
+    return box
 
 
 def opened(page: Page, title: str) -> None:

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from browsing import opened, press, running, settled
+from browsing import opened, press, running, settled, still
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from core import candidates, datasets, queue
@@ -84,10 +84,9 @@ def test_a_cell_of_the_matrix_filters_by_both_ratings(filled: Home, page: Page, 
     views = Store.open(filled).judgments(NAME).pivot(index=["user_id", "item_id"], columns="view", values="rating")
     wanted = int(((views["user"] == "High") & (views["item"] == "High")).sum())
     page.goto(f"{address}/board")
-    table = page.locator(".st-key-agreement_cells")
-    table.scroll_into_view_if_needed()
+    expect(page.locator(".st-key-agreement_cells canvas").first).to_be_visible()
     settled(page)
-    box = table.bounding_box()
+    box = still(page.locator(".st-key-agreement_cells"))
     page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + HEAD + ROW)
     assert f"{wanted} of {len(views)} pairs" in told(page, "rated High by the user view, rated High by the item view")
 
@@ -101,7 +100,7 @@ def table(page: Page) -> Locator:
 
 def tick(page: Page, row: int) -> None:
     """The box of a row as it is shown."""
-    box = table(page).bounding_box()
+    box = still(table(page))
     page.mouse.click(box["x"] + CENTRE, box["y"] + HEAD + ROW * (row + 1))
 
 
