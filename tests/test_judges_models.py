@@ -167,8 +167,8 @@ class TestWindows:
         assert (server.told()["loads"], server.told()["reloads"]) == (1, 0)
 
     def test_a_server_that_loads_is_waited_for(self, store: Store, serve: Callable[..., Server]) -> None:
-        server = serve("loading:1:3", "--load", "1.2")
-        summary = run(store, server, timeout_s=0.6)
+        server = serve("loading:1:3", "--load", "3")
+        summary = run(store, server, timeout_s=2)
         assert (summary.failed, summary.unjudged, summary.asked) == (0, 0, VIEWS_ASKED + 3)
 
 
