@@ -20,7 +20,7 @@ KEPT = 8
 def _of_dataset(
     function: Callable[Of, Value], now: Callable[[Dataset], object] = lambda data: None, entries: int = KEPT
 ) -> Callable[Of, Value]:
-    """`now`: what a result is void without."""
+    """`now`: what a result depends on beside the dataset and its arguments."""
 
     def named(key: tuple[object, ...], _data: Dataset, _rest: tuple[object, ...]) -> Value:
         return function(_data, *_rest)

@@ -157,9 +157,9 @@ def _sent(data: Dataset) -> np.ndarray:
     if _KEY.fullmatch(asked) and _file(data, asked).exists():
         st.session_state[state.SENT] = (data.fingerprint, asked)
     of, key = st.session_state.get(state.SENT, ("", ""))
-    if of != data.fingerprint:
+    if of != data.fingerprint or not (path := _file(data, key)).exists():  # a cache may be emptied
         return np.zeros(0, np.int64)
-    codes = read_arrays(_file(data, key))["codes"]
+    codes = read_arrays(path)["codes"]
     return codes[~labels.held_out(data, codes)]
 
 

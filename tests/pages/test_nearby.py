@@ -153,6 +153,9 @@ class TestNearest:
             assert "Sent here" not in open_page("review", **nothing).selectbox(key="review_order").options
         sound(again.selectbox(key="review_order").set_value("doubtful").run())
         assert "sent" not in again.query_params
+        late = open_page("review", **address)
+        shutil.rmtree(ready.cache / "sent")  # a cache may be emptied
+        assert sound(late.run()).selectbox(key="review_order").value != "sent"
 
 
 def left(page: AppTest) -> str:
